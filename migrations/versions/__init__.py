@@ -1,0 +1,1 @@
+"""One file per schema; their docstrings say what changed and why."""

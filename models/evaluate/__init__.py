@@ -1,0 +1,1 @@
+"""What is measured of an SAE, always on text that it was not trained on."""

@@ -1,0 +1,67 @@
+"""An SAE on disk: a folder with `cfg.json` and `sae.safetensors`, nothing else.
+
+Knows nothing of foreign formats or databases.
+"""
+
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from models.artifact import load_json, load_tensors, save_json, save_tensors
+from models.sae.autoencoder import SparseAutoencoder
+from models.sae.config import SAEConfig
+
+WEIGHTS = "sae.safetensors"
+SETTINGS = "cfg.json"
+
+
+def save_sae(directory: Path, sae: SparseAutoencoder, about: dict[str, Any]) -> None:
+    """Write weights and settings; `about` (model, layer, training, measures) stands beside them."""
+    save_tensors(directory / WEIGHTS, dict(sae.state_dict()))
+    save_json(
+        directory / SETTINGS, {"format": "dipole-sae-1", "sae": asdict(sae.config), "about": about}
+    )
+
+
+def load_sae(directory: Path, device: str = "cpu") -> SparseAutoencoder:
+    """Read an SAE in float32, ready for evaluation. Raises ValueError on a wrong or broken folder."""
+    config = read_config(directory)
+    sae = SparseAutoencoder(config)
+    tensors = {name: tensor.float() for name, tensor in load_tensors(directory / WEIGHTS).items()}
+    expected = {name: tensor.shape for name, tensor in sae.state_dict().items()}
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    if expected != found:
+        raise ValueError(
+            f"{directory / WEIGHTS} holds {_shapes(found)}, but {SETTINGS} describes {_shapes(expected)}"
+        )
+    sae.load_state_dict(tensors)
+    return sae.to(device).eval().requires_grad_(False)
+
+
+def read_config(directory: Path) -> SAEConfig:
+    """The settings of a saved SAE."""
+    document = _read(directory)
+    known = {field.name for field in fields(SAEConfig)}
+    return SAEConfig(**{key: value for key, value in document["sae"].items() if key in known})
+
+
+def read_about(directory: Path) -> dict[str, Any]:
+    """What was recorded beside the settings: model, layer, training, measures."""
+    return _read(directory)["about"]
+
+
+def _read(directory: Path) -> dict[str, Any]:
+    if not (directory / SETTINGS).is_file():
+        raise ValueError(
+            f"no SAE in {directory} (no {SETTINGS}): check the path, or run `dipole train` first"
+        )
+    document = load_json(directory / SETTINGS)
+    if not isinstance(document, dict) or document.get("format") != "dipole-sae-1":
+        raise ValueError(
+            f"{directory / SETTINGS} was not written by Dipole: use `dipole import` for other formats"
+        )
+    return document
+
+
+def _shapes(tensors: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {list(shape)}" for name, shape in sorted(tensors.items()))

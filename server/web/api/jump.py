@@ -1,0 +1,94 @@
+"""What the jump box finds: features by number or label, SAEs, pages."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+from sqlalchemy.orm import Session
+
+from server.store.feature_table import LONGEST_SEARCH, FeatureSummary, list_features
+from server.store.features import labels_of
+from server.store.saes import SaeRecord, SaeSummary, get_sae, list_saes
+from server.web.deps import SessionDep
+from server.web.responses import Json
+
+router = APIRouter(tags=["library"])
+
+MOST = 12
+PER_SAE = 5
+READ = 50
+
+
+@dataclass(frozen=True)
+class Match:
+    """Something to jump to."""
+
+    title: str
+    hint: str
+    url: str
+
+
+PAGES = (
+    Match("Library", "page", "/"),
+    Match("Prompt", "page", "/prompt"),
+    Match("Steer", "page", "/steer"),
+    Match("API", "page", "/docs"),
+)
+
+
+@router.get("/jump.json")
+def get_jump(
+    session: SessionDep,
+    q: Annotated[str, Query(max_length=LONGEST_SEARCH)] = "",
+    sae: Annotated[str, Query(max_length=200)] = "",
+) -> Response:
+    """At most twelve matches, those of `sae` first."""
+    text = q.strip()
+    saes = sorted(list_saes(session), key=lambda entry: (str(entry.id) != sae, entry.id))
+    matches = [*_features(session, saes, text), *_pages(saes, text)]
+    return Json({"matches": [asdict(match) for match in matches[:MOST]]})
+
+
+def _features(session: Session, saes: Sequence[SaeSummary], text: str) -> Iterator[Match]:
+    if not text:
+        return
+    for summary in saes:
+        record = get_sae(session, summary.id)
+        if record is None or record.published_index_id is None:
+            continue
+        if text.isascii() and text.isdecimal() and len(text) <= 10:
+            yield from _numbered(session, record, int(text))
+        for row in _labelled_first(session, record, text):
+            yield _feature(record, row.feature, row.label)
+
+
+def _labelled_first(session: Session, sae: SaeRecord, text: str) -> list[FeatureSummary]:
+    """The strongest features that match; a match in a label counts more than one in a token."""
+    found = list_features(session, sae, search=text, sort="max", descending=True, limit=READ)
+    return sorted(found.rows, key=lambda row: "label" not in row.matched)[:PER_SAE]
+
+
+def _numbered(session: Session, sae: SaeRecord, feature: int) -> Iterator[Match]:
+    labels = (
+        labels_of(session, sae.published_index_id or 0, [feature]) if feature < sae.d_sae else {}
+    )
+    for number, label in labels.items():
+        yield _feature(sae, number, label)
+
+
+def _feature(sae: SaeRecord, feature: int, label: str) -> Match:
+    return Match(
+        f"{feature}  {label or 'unlabelled'}", sae.name, f"/sae/{sae.id}/feature/{feature}"
+    )
+
+
+def _pages(saes: Sequence[SaeSummary], text: str) -> Iterator[Match]:
+    wanted = text.lower()
+    for sae in saes:
+        if wanted in sae.name.lower():
+            yield Match(sae.name, "axes" if sae.sparsifier == "dim" else "SAE", f"/sae/{sae.id}")
+            if sae.has_map:
+                yield Match(f"{sae.name}: map", "map", f"/sae/{sae.id}/map")
+    yield from (page for page in PAGES if wanted in page.title.lower())

@@ -1,0 +1,104 @@
+"""What a reader sees when something is wrong: one sentence, as a page or as JSON.
+
+Knows status codes and who is asking; nothing of what failed beyond its sentence. A path that ends
+in .json or .csv, or lies under /api, is answered with {"detail": ...}; any other with a page.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from server.web.contexts import ErrorPage
+from server.web.policies import HEADERS, POLICY
+from server.web.render import Renderer
+from server.web.responses import Json
+from server.web.worker_client import WorkerRefused, WorkerUnavailable
+
+TITLES = {
+    400: "That cannot be read",
+    401: "A token is needed",
+    403: "Not from here",
+    404: "Nothing here",
+    405: "Not that way",
+    413: "Too large",
+    422: "That cannot be read",
+    500: "Something broke",
+    503: "Not ready yet",
+}
+NOT_FOUND = "There is no page at this address. The library lists what there is."
+BROKEN = "This is a fault of the server. Its log says what happened."
+
+logger = logging.getLogger(__name__)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Make every failure of a route a sentence."""
+
+    async def http(request: Request, error: HTTPException) -> Response:
+        detail = NOT_FOUND if error.detail == "Not Found" else str(error.detail)
+        return error_response(request, error.status_code, detail, error.headers)
+
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return error_response(request, 422, sentence_of(error.errors()))
+
+    async def unavailable(request: Request, error: WorkerUnavailable) -> Response:
+        return error_response(request, 503, error.detail, {"retry-after": str(error.retry_after)})
+
+    async def refused(request: Request, error: WorkerRefused) -> Response:
+        return error_response(request, error.status, error.detail)
+
+    async def broken(request: Request, error: Exception) -> Response:
+        logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        # Starlette answers this outside all middleware, so the headers are put on here.
+        return error_response(request, 500, BROKEN, {"content-security-policy": POLICY, **HEADERS})
+
+    handlers: dict[type[Exception], Any] = {
+        HTTPException: http,
+        RequestValidationError: invalid,
+        WorkerUnavailable: unavailable,
+        WorkerRefused: refused,
+        Exception: broken,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
+
+
+def error_response(
+    request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """One sentence in the form the asker reads."""
+    if wants_json(request):
+        return Json({"detail": detail}, status, headers=dict(headers or {}))
+    renderer: Renderer = request.app.state.renderer
+    retry = str(request.url.path) if status == 503 else ""
+    context = ErrorPage(
+        status=status, title=TITLES.get(status, "Not possible"), detail=detail, retry=retry
+    )
+    response = renderer.page(request, "error.html", context, status=status)
+    response.headers.update(headers or {})
+    return response
+
+
+def wants_json(request: Request) -> bool:
+    """Whether the asker is a script, going by the address."""
+    path = request.url.path
+    return path.endswith((".json", ".csv")) or path.startswith("/api/") or path == "/healthz"
+
+
+def sentence_of(errors: Sequence[Any]) -> str:
+    """The first thing wrong with a request, in plain words: `limit: it should be at most 200.`"""
+    first = errors[0]
+    where = ".".join(str(part) for part in first["loc"] if part not in ("query", "body", "path"))
+    what = "it is missing" if first["type"] == "missing" else first["msg"]
+    what = what.removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+    if first["type"] == "extra_forbidden":
+        what = "there is no such field"
+    if first["type"] == "json_invalid":
+        where, what = "", "the body is not valid JSON"
+    return f"{where}: {what}." if where else f"{what[:1].upper()}{what[1:]}."

@@ -1,0 +1,105 @@
+"""The parts of the feature page: its figures, its halves, its steering buttons.
+
+Knows the JSON of a feature, flipped or not; no HTML and no database.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+from frontend.filters import count, percent, pole_glyph, pole_name, signed, sparsifier_name
+from server.store.saes import SaeRecord
+from server.web.contexts import Fact, Half, Preset
+from server.web.feature_view import View
+from server.web.flip import OTHER
+from server.web.strips import context_view
+
+ONE_SIDED = ("relu", "jumprelu", "topk", "vsae")
+"""Sparsifiers whose codes are never below zero (vSAE: as evaluated by its authors)."""
+PRESETS = (("-", 2), ("-", 1), ("+", 1), ("+", 2))
+
+
+def facts_of(view: View) -> list[Fact]:
+    """The figures of the page's head."""
+    return [
+        Fact("density −", percent(view["density"]["-"], 2)),
+        Fact("density +", percent(view["density"]["+"], 2)),
+        Fact("pole balance", signed(view["pole_balance"]), _balance_help(view["pole_balance"])),
+        Fact("opposition", signed(view["opposition"]), _opposition_help(view)),
+        Fact("tokens indexed", count(view["tokens"])),
+    ]
+
+
+def half_of(view: View, pole: str, sae: SaeRecord, special_ids: Collection[int]) -> Half:
+    """One pole as it is drawn."""
+    part = view["poles"][pole]
+    return Half(
+        pole=pole,
+        label=pole_name(part["label"], part["max"]),
+        density=view["density"][pole],
+        max=part["max"],
+        quantile=part["quantile_999"],
+        promoted=part["promoted"],
+        suppressed=part["suppressed"],
+        contexts=[context_view(context, special_ids) for context in part["contexts"]],
+        contexts_by_mean=[
+            context_view(context, special_ids) for context in part["contexts_by_mean"]
+        ],
+        why_empty=_why_empty(view, pole, sae),
+    )
+
+
+def presets_of(view: View) -> list[Preset]:
+    """Buttons for strengths of each pole, in the order of the page.
+
+    Strengths in addresses have the stored sign, so a flipped page's are turned back.
+    """
+    sign = 1 if view["pole"] == "+" else -1
+    return [_preset(view["poles"][pole], pole, times, sign) for pole, times in PRESETS]
+
+
+def _preset(part: dict[str, Any], pole: str, times: int, sign: int) -> Preset:
+    quantile = part["quantile_999"]
+    return Preset(
+        pole=pole,
+        text=f"{pole_glyph(pole)}{times} {part['label'] or 'pole'}",
+        strength=round(sign * times * quantile, 6),
+        disabled=quantile == 0,
+    )
+
+
+def _balance_help(value: float | None) -> str:
+    if value is None:
+        return "it never fired"
+    if abs(value) > 0.9:
+        return f"practically only {'above' if value > 0 else 'below'} zero"
+    if abs(value) < 0.1:
+        return "both poles carry the same weight"
+    return f"leans to {'above' if value > 0 else 'below'} zero"
+
+
+def _opposition_help(view: View) -> str:
+    if view["opposition"] is None:
+        return "not scored: opposite or strangers is unknown"
+    null = (view["opposition_null"] or {}).get("null_95")
+    text = "how far the poles mean opposite things on held-out text"
+    return (
+        f"{text}; by chance 95 % stay below {signed(null)}"
+        if isinstance(null, int | float)
+        else text
+    )
+
+
+def _why_empty(view: View, pole: str, sae: SaeRecord) -> str:
+    if view["poles"][pole]["contexts"]:
+        return ""
+    stored_pole = pole if view["pole"] == "+" else OTHER[pole]
+    firings = view["firings"][pole]
+    if firings:
+        return f"This pole fired on {count(firings)} tokens, but the index keeps no context of it."
+    if stored_pole == "-" and sae.sparsifier in ONE_SIDED:
+        return (
+            f"A {sparsifier_name(sae.sparsifier)} SAE keeps only values above zero,"
+            " so none of its features has this pole. An AbsTopK SAE keeps both signs."
+        )
+    side = "below" if pole == "-" else "above"
+    return f"This pole is empty: on all {count(view['tokens'])} indexed tokens the feature was never {side} zero."

@@ -1,0 +1,43 @@
+"""Reads one feature for a page or a script, flipped if asked.
+
+Knows the store and the flip; 404 says what to do next.
+"""
+
+from typing import Literal
+
+from fastapi import HTTPException
+from sqlalchemy.orm import Session
+
+from server.store.features import get_feature
+from server.store.language_models import Vocabularies
+from server.store.saes import SaeRecord
+from server.web.feature_view import View, feature_view
+from server.web.flip import flip_feature
+
+Pole = Literal["+", "-", " "]
+"""A plus sign in an address is often sent as it is, and then means a space."""
+
+
+def read_feature(
+    session: Session, sae: SaeRecord, feature: int, pole: Pole, vocabularies: Vocabularies
+) -> View:
+    """The JSON of one feature; with pole "-", seen from its other side."""
+    vocabulary = vocabularies.of(session, sae.model_id)
+    record = get_feature(session, sae, feature, vocabulary=vocabulary)
+    if record is None:
+        raise HTTPException(404, _why_missing(sae, feature))
+    view = feature_view(record, sae)
+    return flip_feature(view) if pole == "-" else view
+
+
+def _why_missing(sae: SaeRecord, feature: int) -> str:
+    if not 0 <= feature < sae.d_sae:
+        return (
+            f"{sae.name} has the features 0 to {sae.d_sae - 1}, so there is no feature {feature}."
+        )
+    if sae.published_index_id is None:
+        return (
+            f"{sae.name} is not indexed yet, so its features cannot be shown."
+            f" Run dipole index --sae {sae.id} --text FILE, or wait for the run in the library."
+        )
+    return f"The index of {sae.name} does not hold feature {feature}. Its table at /sae/{sae.id} lists those it does."

@@ -1,0 +1,88 @@
+"""What to look at first: features whose poles are opposites on held-out text, beyond their null.
+
+Knows the stored concept scores and which of them count; computes no score.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from server.store.concept_scores import ConceptScoreRow, list_concept_scores
+from server.store.saes import get_sae
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Card:
+    """One concept on one SAE; `minus` and `plus` are what the poles stand for."""
+
+    concept: str
+    sae_name: str
+    feature: int
+    url: str
+    minus: str
+    plus: str
+    auc: float
+    both_signs: float | None
+    null_95: float | None
+    p_text: str
+    pairs: int
+
+
+@dataclass(frozen=True)
+class LookFirst:
+    """Those that beat their null, best first, and those that did not."""
+
+    cards: Sequence[Card]
+    unbeaten: Sequence[Card]
+
+
+def look_first(session: Session, sae_ids: Iterable[int]) -> LookFirst:
+    """The cards of these SAEs."""
+    cards: list[Card] = []
+    unbeaten: list[Card] = []
+    for sae_id in sae_ids:
+        sae = get_sae(session, sae_id)
+        if sae is None or sae.published_index_id is None:
+            continue
+        for row in list_concept_scores(session, sae.published_index_id):
+            (cards if beats_null(row) else unbeaten).append(_card(sae.id, sae.name, row))
+    return LookFirst(
+        sorted(cards, key=lambda card: (-(card.both_signs or 0), card.concept)),
+        sorted(unbeaten, key=lambda card: (card.concept, card.sae_name)),
+    )
+
+
+def beats_null(row: ConceptScoreRow) -> bool:
+    """Whether both signs agree more often than 95 % of word sets drawn at random.
+
+    Above chance is not enough: two-sided features whose poles are strangers are above chance too.
+    """
+    if row.both_signs is None or row.null_95 is None or row.p_value is None:
+        return False
+    return row.both_signs > row.null_95 and row.p_value < LEVEL
+
+
+def _card(sae_id: int, sae_name: str, row: ConceptScoreRow) -> Card:
+    plus, minus = (row.side_a, row.side_b) if row.sign > 0 else (row.side_b, row.side_a)
+    return Card(
+        concept=row.concept,
+        sae_name=sae_name,
+        feature=row.feature,
+        url=f"/sae/{sae_id}/feature/{row.feature}",
+        minus=minus,
+        plus=plus,
+        auc=row.auc,
+        both_signs=row.both_signs,
+        null_95=row.null_95,
+        p_text=_p_text(row.p_value),
+        pairs=row.pairs,
+    )
+
+
+def _p_text(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

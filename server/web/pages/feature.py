@@ -1,0 +1,75 @@
+"""The dashboard of one feature: two mirrored halves, − on the left and + on the right."""
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+
+from frontend.filters import axis_name
+from server.store.language_models import get_model
+from server.store.saes import SaeRecord
+from server.web.contexts import FeaturePage
+from server.web.deps import RendererDep, SaeDep, SessionDep, VocabulariesDep
+from server.web.feature_parts import facts_of, half_of, presets_of
+from server.web.feature_source import Pole, read_feature
+from server.web.histogram import histogram_view
+from server.web.pages.steer import DEFAULT_PROMPT
+
+router = APIRouter(include_in_schema=False)
+
+By = Literal["extreme", "mean"]
+
+
+@router.get("/sae/{sae}/feature/{feature}")
+def get_feature_page(
+    request: Request,
+    session: SessionDep,
+    renderer: RendererDep,
+    vocabularies: VocabulariesDep,
+    sae: SaeDep,
+    feature: int,
+    pole: Annotated[Pole, Query()] = "+",
+    by: By = "extreme",
+) -> HTMLResponse:
+    """One feature, with its stored sign or flipped."""
+    view = read_feature(session, sae, feature, pole, vocabularies)
+    model = get_model(session, sae.model_id)
+    special_ids = set() if model is None or model.bos_token_id is None else {model.bos_token_id}
+    halves = [half_of(view, side, sae, special_ids) for side in ("-", "+")]
+    context = FeaturePage(
+        sae=sae,
+        feature=feature,
+        name=axis_name(view["label"], *(view["poles"][side]["label"] for side in ("-", "+"))),
+        minus_label=halves[0].label,
+        plus_label=halves[1].label,
+        pole=view["pole"],
+        by=by,
+        facts=facts_of(view),
+        histogram=histogram_view(view),
+        halves=halves,
+        aligned=view["neighbours"]["aligned"],
+        opposed=view["neighbours"]["opposed"],
+        presets=presets_of(view),
+        default_prompt=DEFAULT_PROMPT,
+        **_addresses(sae, feature, view["pole"], by),
+    )
+    return renderer.page(request, "feature.html", context, active="Library", sae_id=sae.id)
+
+
+def _addresses(sae: SaeRecord, feature: int, pole: str, by: By) -> dict[str, Any]:
+    def address(number: int = feature, suffix: str = "", **changes: str) -> str:
+        state = {"pole": pole, "by": by, **changes}
+        said = {key: value for key, value in state.items() if value not in ("+", "extreme")}
+        query = f"?{urlencode(said)}" if said else ""
+        return f"/sae/{sae.id}/feature/{number}{suffix}{query}"
+
+    return {
+        "previous_url": address(feature - 1) if feature > 0 else None,
+        "next_url": address(feature + 1) if feature + 1 < sae.d_sae else None,
+        "flip_url": address(pole="-" if pole == "+" else "+"),
+        "steer_url": f"/steer?sae={sae.id}&feature={feature}",
+        "map_url": f"/sae/{sae.id}/map?feature={feature}" if sae.published_map_id else None,
+        "json_url": address(suffix=".json", by="extreme"),
+        "by_urls": {"extreme": address(by="extreme"), "mean": address(by="mean")},
+    }

@@ -1,0 +1,82 @@
+"""The prompt page: which features fire on a text, with which sign, on which token."""
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse
+
+from server.store.saes import SaeSummary, list_saes
+from server.web.api.prompt import FeatureQuery, RankQuery, TextQuery, TokenQuery, ask
+from server.web.contexts import Link, PromptPage
+from server.web.deps import RendererDep, SessionDep, WorkerDep, find_sae
+from server.web.prompt_view import PromptQuery, PromptResult, prompt_result
+from server.web.worker_client import WorkerRefused, WorkerUnavailable
+
+router = APIRouter(include_in_schema=False)
+
+EXAMPLES = (
+    "The little girl said she was very happy.",
+    "The king was sad, and he went home.",
+    "Yesterday the dogs ran. Today the dog runs.",
+)
+
+
+@router.get("/prompt")
+async def get_prompt_page(
+    request: Request,
+    session: SessionDep,
+    renderer: RendererDep,
+    worker: WorkerDep,
+    sae: Annotated[str, Query(max_length=200)] = "",
+    text: TextQuery = "",
+    rank: RankQuery = "abs",
+    token: TokenQuery = None,
+    feature: FeatureQuery = None,
+) -> HTMLResponse:
+    """The form, and the heatmap if there is a text."""
+    saes = [entry for entry in await run_in_threadpool(list_saes, session) if entry.state != "new"]
+    chosen = await run_in_threadpool(find_sae, session, sae) if sae else None
+    summary = choose(saes, chosen.id if chosen else None)
+    result: PromptResult | None = None
+    problem, headers, status = "", {}, 200
+    query = PromptQuery(summary.id if summary else 0, text, rank, token, feature)
+    if summary is not None and text.strip():
+        record = chosen or await run_in_threadpool(find_sae, session, summary.id)
+        try:
+            result = prompt_result(query, *await ask(session, worker, record, query))
+        except WorkerUnavailable as error:
+            problem, status = error.detail, 503
+            headers = {"retry-after": str(error.retry_after)}
+        except WorkerRefused as error:
+            problem, status = error.detail, error.status
+    context = PromptPage(
+        saes=saes,
+        sae=summary,
+        text=text,
+        rank=rank,
+        wanted=feature,
+        result=result,
+        problem=problem,
+        examples=[
+            Link(example, f"/prompt?{urlencode({'sae': query.sae, 'text': example})}")
+            for example in EXAMPLES
+        ],
+        json_url=query.address("/prompt.json"),
+        csv_url=query.address("/prompt.csv"),
+    )
+    response = renderer.page(
+        request, "prompt.html", context, active="Prompt", sae_id=query.sae or None, status=status
+    )
+    response.headers.update(headers)
+    return response
+
+
+def choose(saes: list[SaeSummary], wanted: int | None) -> SaeSummary | None:
+    """The wanted one; else the first that keeps both signs and is ready; else any."""
+    for entry in saes:
+        if entry.id == wanted:
+            return entry
+    signed = [entry for entry in saes if entry.sparsifier == "abstopk" and entry.state == "ready"]
+    return next(iter([*signed, *saes]), None)

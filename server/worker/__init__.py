@@ -1,0 +1,1 @@
+"""The worker: the only place where `models` and `store` meet, and the only process with torch."""

@@ -1,0 +1,60 @@
+"""The index task: SAEs of one model over one text, in one pass of the model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from server.protocol import IndexRequest
+from server.store.language_models import get_model
+from server.store.saes import SaeRecord
+from server.worker.indexing import Indexing, Target
+from server.worker.library import DEMO_TEXT, load_model, open_corpus, open_sae, require_sae
+from server.worker.progress import Progress, TaskContext
+
+
+def run_index_task(context: TaskContext, request: IndexRequest) -> Iterator[Progress]:
+    """Index, publish, and score opposition."""
+    records = [require_sae(context.database, key) for key in request.saes]
+    if len({record.model_id for record in records}) > 1:
+        names = ", ".join(f"{record.name} ({record.model})" for record in records)
+        raise ValueError(
+            f"these SAEs belong to different models: {names}; index them one model at a time"
+        )
+    text = Path(request.text) if request.text is not None else _usual_text(records[0])
+    yield Progress(0, 1, "loading the language model")
+    lm, model_id = load_model(context.database, _source(context, records[0]))
+    targets = [target_of(context, record) for record in records]
+    corpus = open_corpus(context.database, lm, model_id, text, request.tokens)
+    indexing = Indexing(context.database, lm, targets, corpus)
+    yield from indexing.advance(len(corpus.windows))
+    yield from indexing.publish()
+    yield from indexing.oppose()
+    result = {
+        "saes": [record.id for record in records],
+        "tokens": corpus.tokens,
+        "windows": len(corpus.windows),
+    }
+    yield Progress(corpus.tokens, corpus.tokens, "indexed", result)
+
+
+def target_of(context: TaskContext, record: SaeRecord) -> Target:
+    """An SAE ready to be indexed, axis names included."""
+    axes = record.config.get("axes")
+    labels = None if axes is None else [(axis["side_b"], axis["side_a"]) for axis in axes]
+    return Target(record.id, record.name, open_sae(context.settings, record), record.layer, labels)
+
+
+def _usual_text(record: SaeRecord) -> Path:
+    """The text an SAE was trained on, where it is still there."""
+    if record.is_demo:
+        return DEMO_TEXT
+    text = record.config.get("text")
+    if text is None or not Path(text).is_file():
+        raise ValueError(f"the text of {record.name} is not here any more: name one with --text")
+    return Path(text)
+
+
+def _source(context: TaskContext, record: SaeRecord) -> str:
+    with context.database.read() as session:
+        model = get_model(session, record.model_id)
+    assert model is not None
+    return model.name

@@ -1,0 +1,145 @@
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.builders import VOCABULARY, World
+from tests.server.web.conftest import Page
+
+
+def test_minus_is_left_and_plus_is_right(page: Page):
+    soup = page("/sae/1/feature/0")
+    assert [half["class"][-1] for half in soup.select(".half")] == ["half-neg", "half-pos"]
+    assert soup.select_one("h1 .neg").text.endswith("king")
+    assert "queen" in soup.select_one("h1 .pos").text
+
+
+def test_each_context_is_centred_on_its_own_extreme_token(page: Page, client: TestClient):
+    poles = client.get("/sae/1/feature/0.json").json()["poles"]
+    for half, pole in zip(page("/sae/1/feature/0").select(".half"), ("-", "+"), strict=True):
+        shown = [
+            tok["data-value"] for tok in half.select("ol[data-by=extreme] .kwic > .tok.extreme")
+        ]
+        stored = [context["value"] for context in poles[pole]["contexts"]]
+        assert [float(value.replace("−", "-")) for value in shown] == pytest.approx(
+            stored, abs=0.006
+        )
+
+
+def test_values_below_zero_have_their_own_class_and_are_spoken(page: Page):
+    token = page("/sae/1/feature/2").select_one(".half-neg .kwic > .tok.extreme")
+    assert any(name.startswith("neg-") for name in token["class"])
+    assert token["data-value"].startswith("−")
+    assert "minus" in token.select_one(".sr").text
+
+
+def test_both_rankings_are_on_the_page_and_one_is_shown(page: Page):
+    soup = page("/sae/1/feature/0?by=mean")
+    assert all(entry.has_attr("hidden") for entry in soup.select("ol[data-by=extreme]"))
+    assert not any(entry.has_attr("hidden") for entry in soup.select("ol[data-by=mean]"))
+
+
+def test_an_empty_pole_says_why(page: Page):
+    half = page("/sae/1/feature/1").select_one(".half-neg")
+    assert "never below zero" in half.select_one(".notice").text
+
+
+def test_a_feature_that_never_fired_still_has_a_page(page: Page):
+    soup = page("/sae/1/feature/3")
+    assert len(soup.select(".half .notice")) == 2
+
+
+def test_the_histogram_has_both_tails_and_counts_zeros_apart(page: Page):
+    figure = page("/sae/1/feature/0").select_one(".histogram-figure")
+    assert figure.select("rect.bar-neg")
+    assert figure.select("rect.bar-pos")
+    assert "exactly 0" in figure.text
+
+
+def test_bars_of_the_minus_pole_lie_left_of_zero(page: Page):
+    for bar in page("/sae/1/feature/0").select("rect.bar-neg"):
+        assert float(bar["x"]) + float(bar["width"]) <= 500
+
+
+def test_hostile_tokens_are_text(client: TestClient):
+    html = client.get("/sae/1/feature/0").text
+    assert "<script>alert" not in html
+    assert "\u202e" not in html
+    assert "&lt;script&gt;alert(1)" in html
+
+
+def test_hostile_tokens_are_exact_in_the_json(client: TestClient):
+    poles = client.get("/sae/1/feature/0.json").json()["poles"]
+    for pole in poles.values():
+        for context in pole["contexts"]:
+            assert context["tokens"] == [VOCABULARY[token] for token in context["token_ids"]]
+            assert context["activations"][context["position"]] == context["value"]
+
+
+def test_the_feature_json_keeps_its_contract(client: TestClient):
+    body = client.get("/sae/1/feature/0.json").json()
+    assert {
+        "feature", "label", "pole_balance", "opposition", "density", "histogram", "neighbours", "poles",
+    } <= body.keys()  # fmt: skip
+    assert body["histogram"].keys() == {"edges", "counts", "zeros", "tokens"}
+    assert body["neighbours"].keys() == {"aligned", "opposed"}
+    for sign, pole in ((1, body["poles"]["+"]), (-1, body["poles"]["-"])):
+        assert {
+            "label", "max", "quantile_999", "promoted", "suppressed", "contexts", "contexts_by_mean",
+        } <= pole.keys()  # fmt: skip
+        assert sign * pole["max"] > 0
+        assert {
+            "tokens", "token_ids", "activations", "position", "value", "mean", "document",
+        } <= pole["contexts"][0].keys()  # fmt: skip
+
+
+def test_paging_and_flipping_are_links_with_keys(page: Page):
+    soup = page("/sae/1/feature/4?pole=-")
+    keys = {link["data-key"]: link["href"] for link in soup.select("a[data-key]")}
+    assert keys == {
+        "ArrowLeft": "/sae/1/feature/3?pole=-",
+        "ArrowRight": "/sae/1/feature/5?pole=-",
+        "p": "/sae/1/feature/4",
+    }
+
+
+def test_the_first_feature_has_no_previous_and_the_last_no_next(page: Page):
+    assert page("/sae/1/feature/0").select_one("[data-key=ArrowLeft]") is None
+    assert page("/sae/1/feature/31").select_one("[data-key=ArrowRight]") is None
+
+
+def test_the_flipped_page_swaps_the_halves(page: Page):
+    soup = page("/sae/1/feature/0?pole=-")
+    assert "queen" in soup.select_one("h1 .neg").text
+    assert "king" in soup.select_one("h1 .pos").text
+    assert soup.select_one("form[data-module=test_box]")["data-flip"] == "-1"
+
+
+def test_steering_buttons_of_a_flipped_page_still_name_stored_strengths(page: Page):
+    def strengths(url: str) -> dict[str, float]:
+        buttons = page(url).select("button[name=strength]")
+        return {button.text[:2]: float(button["value"]) for button in buttons}
+
+    straight, flipped = strengths("/sae/1/feature/0"), strengths("/sae/1/feature/0?pole=-")
+    assert straight["+1"] > 0 > straight["−1"]
+    assert (flipped["−1"], flipped["+1"]) == (straight["+1"], straight["−1"])
+
+
+def test_an_axis_shows_its_name_and_its_sides(page: Page, sqlite_world: World):
+    heading = page(f"/sae/{sqlite_world.dim}/feature/0").select_one("h1").text
+    assert heading.startswith("gender:")
+    assert "female" in heading
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("/sae/1/feature/99", "0 to 31"),
+        ("/sae/99/feature/0", "no SAE 99"),
+        ("/sae/2/feature/3", "not indexed yet"),
+        ("/sae/3/feature/1", "does not hold feature 1"),
+    ],
+)
+def test_what_is_not_there_says_what_to_do(client: TestClient, url: str, said: str):
+    html, json = client.get(url), client.get(f"{url}.json")
+    assert html.status_code == json.status_code == 404
+    assert said in html.text
+    assert said in json.json()["detail"]

@@ -1,0 +1,52 @@
+from fastapi.testclient import TestClient
+
+from tests.builders import World
+from tests.server.web.conftest import Page
+from tests.server.web.fake_worker import FakeWorker
+
+
+def titles(client: TestClient, **query: object) -> list[str]:
+    return [match["title"] for match in client.get("/jump.json", params=query).json()["matches"]]
+
+
+def test_a_number_finds_the_feature_of_this_sae_first(client: TestClient, sqlite_world: World):
+    first = client.get("/jump.json", params={"q": "4", "sae": sqlite_world.dim}).json()["matches"][
+        0
+    ]
+    assert first["url"] == f"/sae/{sqlite_world.dim}/feature/4"
+
+
+def test_a_word_finds_features_by_label(client: TestClient):
+    assert any("king ↔ queen" in title for title in titles(client, q="queen"))
+
+
+def test_saes_and_pages_are_found_by_name(client: TestClient):
+    assert "Steer" in titles(client, q="steer")
+    assert "tiny-abstopk: map" in titles(client, q="abstopk")
+
+
+def test_nothing_typed_lists_saes_and_pages(client: TestClient):
+    assert {"Library", "tiny-abstopk"} <= set(titles(client))
+
+
+def test_a_number_beyond_everything_finds_nothing_and_does_not_fail(client: TestClient):
+    assert titles(client, q="99999999999999999999") == []
+
+
+def test_every_operation_is_on_the_docs_page(page: Page, client: TestClient):
+    paths = client.get("/openapi.json").json()["paths"]
+    listed = {code.text for code in page("/docs").select(".operation h2 code")}
+    assert listed == set(paths)
+    assert {"/saes.json", "/sae/{sae}/features.json", "/api/prompt", "/api/steer"} <= listed
+
+
+def test_the_docs_page_loads_nothing_from_elsewhere(page: Page):
+    soup = page("/docs")
+    assert all(tag["src"].startswith("/") for tag in soup.select("[src]"))
+    assert all(tag["href"].startswith("/") for tag in soup.select("link"))
+
+
+def test_health_tells_web_from_worker(client: TestClient, worker: FakeWorker):
+    assert client.get("/healthz").json() == {"ok": True, "worker": True}
+    worker.error = RuntimeError("down")
+    assert client.get("/healthz").json() == {"ok": True, "worker": False}

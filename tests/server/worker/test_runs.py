@@ -1,0 +1,164 @@
+"""Runs with a toy task: what stands in the table while one works, ends or is cancelled."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from server.protocol import MapRequest
+from server.store.runs import create_run, finish_run, report_run, request_cancel
+from server.store.session import Database
+from server.worker import runs
+from server.worker.runs import RunLock, RunStopped, claim, execute
+from tests.server.worker.toy import Toy, row, start
+
+
+@pytest.fixture
+def report_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "REPORT_SECONDS", 0.0)
+
+
+def test_a_finished_run_holds_its_result_and_its_last_progress(
+    database: Database, tmp_path: Path
+) -> None:
+    toy = Toy()
+    run_id, steps = start(database, tmp_path, toy)
+
+    assert [step.message for step in steps] == ["one", "two", "three"]
+
+    done = row(database, run_id)
+    assert toy.request == MapRequest(sae="x")
+    assert (done.state, done.result, done.attempt) == ("done", {"answer": 42}, 1)
+    assert (done.done, done.total, done.message) == (3, 3, "three")
+
+
+@pytest.mark.usefixtures("report_every_step")
+def test_progress_stands_in_the_table_while_the_run_works(
+    database: Database, tmp_path: Path
+) -> None:
+    run_id, steps = start(database, tmp_path, Toy())
+
+    next(steps)
+
+    at_work = row(database, run_id)
+    assert (at_work.state, at_work.done, at_work.total) == ("running", 1, 3)
+    assert (at_work.message, at_work.heartbeat_at is not None) == ("one", True)
+    steps.close()
+
+
+def test_progress_is_not_written_more_often_than_allowed(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    run_id, steps = start(sqlite_database, tmp_path, Toy())
+
+    next(steps)
+    next(steps)
+
+    assert row(sqlite_database, run_id).message == "one"
+    steps.close()
+
+
+@pytest.mark.usefixtures("report_every_step")
+def test_a_cancelled_run_stops_at_its_next_step(database: Database, tmp_path: Path) -> None:
+    toy = Toy()
+    run_id, steps = start(database, tmp_path, toy)
+    next(steps)
+    with database.write() as session:
+        request_cancel(session, run_id)
+
+    with pytest.raises(RunStopped, match="cancelled"):
+        next(steps)
+
+    assert row(database, run_id).state == "cancelled"
+    assert toy.was_closed
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ValueError("no text in story.txt: give another file"), "no text in story.txt: give"),
+        (RuntimeError("out of memory"), "RuntimeError: out of memory"),
+    ],
+)
+def test_a_run_that_raises_has_failed_with_the_sentence(
+    database: Database, tmp_path: Path, error: Exception, sentence: str
+) -> None:
+    run_id, steps = start(database, tmp_path, Toy(error))
+
+    with pytest.raises(type(error)):
+        list(steps)
+
+    failed = row(database, run_id)
+    assert failed.state == "failed"
+    assert failed.error.startswith(sentence)
+
+
+def test_a_payload_that_does_not_fit_fails_the_run(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    with sqlite_database.write() as session:
+        run_id = create_run(session, "toy", {"sae": "x", "nonsense": 1})
+    claimed = claim(sqlite_database, tmp_path, run_id)
+    assert claimed is not None
+
+    context: Any = SimpleNamespace(database=sqlite_database)
+    with pytest.raises(ValueError, match="nonsense"):
+        list(execute(context, claimed, {"toy": (MapRequest, Toy())}))  # type: ignore[dict-item]
+
+    assert row(sqlite_database, run_id).state == "failed"
+
+
+def test_closing_the_iterator_cancels_the_run_and_closes_the_task(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    toy = Toy()
+    run_id, steps = start(sqlite_database, tmp_path, toy)
+    next(steps)
+
+    steps.close()
+
+    assert row(sqlite_database, run_id).state == "cancelled"
+    assert toy.was_closed
+
+
+def test_a_run_is_locked_while_it_works_and_free_afterwards(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    run_id, steps = start(sqlite_database, tmp_path, Toy())
+
+    next(steps)
+    assert RunLock.acquire(tmp_path, run_id) is None
+
+    list(steps)
+    lock = RunLock.acquire(tmp_path, run_id)
+    assert lock is not None
+    lock.release()
+
+
+def test_a_queued_run_is_claimed_once(database: Database, tmp_path: Path) -> None:
+    with database.write() as session:
+        run_id = create_run(session, "toy", {"sae": "x"})
+
+    claimed = claim(database, tmp_path, run_id)
+    assert claimed is not None
+    assert claim(database, tmp_path, run_id) is None
+
+    claimed.lock.release()
+    assert claim(database, tmp_path, run_id) is None
+
+
+@pytest.mark.usefixtures("report_every_step")
+def test_a_stale_attempt_can_write_nothing(database: Database, tmp_path: Path) -> None:
+    run_id, stale = start(database, tmp_path, Toy())
+    first = row(database, run_id)
+    # As if this process had been given up for dead: another one takes the run and ends it.
+    with database.write() as session:
+        finish_run(session, first, "failed", error="given up")
+    with pytest.raises(RunStopped):
+        list(stale)
+
+    assert row(database, run_id).error == "given up"
+    with database.write() as session:
+        assert report_run(session, first, 9, 9, "late") is False
+    assert row(database, run_id).message != "late"
