@@ -67,6 +67,7 @@ class LanguageModel:
         Raises ValueError, saying what to do, when there is no such model.
         """
         path = resolve_source(source)
+        logging.disable_progress_bar()  # of transformers: this layer prints nothing
         try:
             model = AutoModelForCausalLM.from_pretrained(
                 path,

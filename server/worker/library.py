@@ -162,8 +162,8 @@ def open_corpus(
 
     `tokens` takes the first windows up to that many tokens; the corpus is then one of its own.
     """
-    mark = fingerprint(lm, text) + (f":{tokens}" if tokens is not None else "")
     windows = list(take_tokens(make_windows(lm, read_documents(text)), tokens))
+    mark = fingerprint(lm, text) + (f":{tokens}" if tokens is not None else "")
     if not windows:
         raise ValueError(f"{text} yields no window of two tokens or more: give a longer text")
     with database.read() as session:

@@ -228,3 +228,11 @@ def test_attempts_only_grow_and_an_end_is_an_end(sqlite_database, steps):
             last, heartbeat_at=None
         )
         last = seen
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("backend", ["postgres"], indirect=True)
+def test_a_claim_in_progress_does_not_hold_up_the_next_one(database):
+    runs = [queue(database), queue(database)]
+    with database.write() as first, database.write() as second:
+        assert [claim_run(first).id, claim_run(second).id] == runs

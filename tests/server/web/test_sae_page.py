@@ -118,3 +118,10 @@ def test_bad_input_is_answered_with_a_sentence(client: TestClient, query: str, s
     detail = response.json()["detail"]
     assert said in detail
     assert detail.endswith(".")
+
+
+def test_the_map_in_small_has_every_feature_on_the_side_it_leans_to(page: Page):
+    paths = page("/sae/1").select(".mini-map path")
+    counts = {path["class"][0]: path["d"].count("M") for path in paths}
+    assert sum(counts.values()) == 32
+    assert counts["dots-neg"] >= 4 <= counts["dots-pos"]
