@@ -18,10 +18,11 @@ import torch
 
 from models.activations import training_batches, window_activations
 from models.concepts.score import score_concepts
-from models.concepts.sentences import cut_sentences, mean_activations, presence
+from models.concepts.sentences import cut_passages, mean_activations, presence
 from models.corpus import make_windows, read_documents
 from models.language_model import LanguageModel
 from models.sae import SAEConfig
+from models.sae.checkpoint import save_sae
 from models.train import TrainConfig, train
 
 
@@ -32,9 +33,9 @@ def main() -> None:
     windows = list(make_windows(lm, read_documents(options.text)))
     held_out = windows[-max(1, len(windows) // 10) :]
     training_windows = windows[: -len(held_out)]
-    sentences = cut_sentences(lm, training_windows, options.sentences)
-    held = presence(len(lm.vocabulary), training_windows, sentences)
-    document = np.array([sentence.document for sentence in sentences])
+    spans = {each: cut_passages(lm, training_windows, options.spans, each) for each in options.sentences_each}
+    held = {each: presence(len(lm.vocabulary), training_windows, cut) for each, cut in spans.items()}
+    document = {each: np.array([span.document for span in cut]) for each, cut in spans.items()}
     rows = []
     for layer in options.layers:
         grid = list(product(options.sparsifiers, options.widths, options.ks, options.seeds))
@@ -57,25 +58,24 @@ def main() -> None:
         *_, last = train(configs, batches)
         saes = [sae.eval().requires_grad_(False) for sae in last.saes]
         errors = held_out_nmse(lm, layer, saes, held_out)
-        means = mean_activations(lm, layer, saes, training_windows, sentences)
-        for (sparsifier, width, k, seed), nmse, mean in zip(grid, errors, means, strict=True):
-            scores = score_concepts(lm.vocabulary, mean, held, document)
-            name = {
-                "layer": layer,
-                "sparsifier": sparsifier,
-                "width": width,
-                "k": k,
-                "seed": seed,
-                "nmse": nmse,
-            }
-            print(json.dumps(name), flush=True)
-            for score in scores:
-                print(
-                    f"    {score.concept:12s} #{score.feature:<5d} both {score.both_signs:.2f} null95 {score.null_95:.2f} "
-                    f"p {score.p_value:.3f} AUC {score.auc:.2f} n {score.pairs}",
-                    flush=True,
-                )
-            rows.append(name | {"concepts": [score._asdict() for score in scores]})
+        for each in options.sentences_each:
+            means = mean_activations(lm, layer, saes, training_windows, spans[each])
+            for cell, nmse, mean in zip(grid, errors, means, strict=True):
+                scores = score_concepts(lm.vocabulary, mean, held[each], document[each])
+                name = dict(zip(("sparsifier", "width", "k", "seed"), cell, strict=True))
+                name |= {"layer": layer, "nmse": round(nmse, 4), "sentences": each}
+                print(json.dumps(name), flush=True)
+                for score in scores:
+                    print(
+                        f"    {score.concept:12s} #{score.feature:<5d} both {score.both_signs:.2f} "
+                        f"null95 {score.null_95:.2f} p {score.p_value:.3f} AUC {score.auc:.2f} n {score.pairs}",
+                        flush=True,
+                    )
+                rows.append(name | {"concepts": [score._asdict() for score in scores]})
+        if options.save:
+            for cell, sae in zip(grid, saes, strict=True):
+                folder = options.save / "-".join(["layer", str(layer), *map(str, cell)])
+                save_sae(folder, sae, {"model": options.model, "layer": layer})
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
 
@@ -110,7 +110,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=2048)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--beta", type=float, default=1e-4)
-    parser.add_argument("--sentences", type=int, default=4000)
+    parser.add_argument("--spans", type=int, default=4000, help="how many passages to score on")
+    parser.add_argument("--sentences-each", type=int, nargs="+", default=[1, 3], help="length of a passage")
+    parser.add_argument("--save", type=Path, help="keep the trained SAEs in this folder")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 

@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 STDERR = 2
 """Where children's stdout goes: ours may carry the one JSON object of --json."""
 
+SHARING = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Worker and job share the cores: spinning threads of one would starve the other six-fold."""
+
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 STEADY_SECONDS = 60.0
@@ -37,7 +40,7 @@ def spawn(arguments: Sequence[str], environment: Mapping[str, str]) -> subproces
         [sys.executable, "-P", "-m", "server", *arguments, "--follow-stdin"],
         stdin=subprocess.PIPE,
         stdout=STDERR,
-        env={**os.environ, **environment, "PYTHONPATH": os.pathsep.join(paths)},
+        env={**SHARING, **os.environ, **environment, "PYTHONPATH": os.pathsep.join(paths)},
         start_new_session=True,
     )
 

@@ -27,6 +27,24 @@ class Sentence(NamedTuple):
     stop: int
 
 
+def cut_passages(
+    lm: LanguageModel, windows: Sequence[Window], most: int, sentences: int
+) -> list[Sentence]:
+    """Up to `most` passages of `sentences` neighbouring sentences each, none shared by two."""
+    whole = cut_sentences(lm, windows, most * sentences * 2)
+    passages: list[Sentence] = []
+    group: list[Sentence] = []
+    for sentence in whole:
+        if group and (sentence.window != group[-1].window or sentence.start != group[-1].stop):
+            group = []
+        group.append(sentence)
+        if len(group) == sentences:
+            first = group[0]
+            passages.append(Sentence(first.window, first.document, first.start, sentence.stop))
+            group = []
+    return passages[:most]
+
+
 def cut_sentences(lm: LanguageModel, windows: Sequence[Window], most: int) -> list[Sentence]:
     """Up to `most` sentences of SHORTEST to LONGEST tokens, in the order of the windows."""
     ends = {index for index, text in enumerate(lm.vocabulary) if text.strip().endswith(ENDINGS)}

@@ -94,7 +94,7 @@ def claim_run(session: Session, run_id: int | None = None) -> RunRecord | None:
     statement = (
         update(Run)
         .where(
-            Run.id == oldest.with_for_update(skip_locked=False).scalar_subquery(),
+            Run.id == oldest.with_for_update(skip_locked=True).scalar_subquery(),
             Run.state == "queued",
         )
         .values(

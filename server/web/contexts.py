@@ -12,6 +12,7 @@ from server.store.runs import RunRecord
 from server.store.saes import SaeRecord, SaeSummary
 from server.web.histogram import HistogramView
 from server.web.look_first import LookFirst
+from server.web.mini_map import MiniMap
 from server.web.openapi_view import Operation
 from server.web.prompt_view import PromptResult
 from server.web.strips import ContextView
@@ -67,6 +68,7 @@ class SaePage:
     facts: Sequence[Fact]
     look_first: LookFirst
     has_map: bool
+    mini_map: MiniMap | None
     indexing: bool
     query: TableQuery
     columns: Sequence[Column]
@@ -179,6 +181,7 @@ class Slider:
     low: float
     high: float
     value: float
+    ticks: Sequence[int]
 
 
 @dataclass(frozen=True)

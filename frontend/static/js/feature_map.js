@@ -1,6 +1,7 @@
 // The map of decoder rows. Plotly draws; this file says what is drawn, follows the search field,
 // and lists what is lassoed. Colours come from the page's own variables, so both themes fit.
 
+import { reader } from "./colours.js";
 import { colourOf, hoverText, symbolOf } from "./map_marks.js";
 import { showSelection } from "./map_selection.js";
 
@@ -45,18 +46,20 @@ export async function init(section) {
     const found = matches(data, form.elements.namedItem("search").value);
     const linked = data.features.indexOf(Number(address.searchParams.get("feature") ?? -1));
     const colour = form.elements.namedItem("colour").value;
-    const style = getComputedStyle(section);
+    const style = reader(section);
     await Plotly.react(plot, traces(data, colour, found, linked, style), layout(style), {
       displaylogo: false,
       responsive: true,
       scrollZoom: true,
       modeBarButtonsToRemove: ["autoScale2d", "zoomIn2d", "zoomOut2d"],
     });
+    style.close();
     part("legend").textContent = colourOf(colour).legend;
+    const total = data.features.length.toLocaleString("en");
     const query = form.elements.namedItem("search").value.trim();
     part("status").textContent = query
-      ? `${found.length} of ${data.features.length} features match “${query}”.`
-      : `${data.features.length} features. Click opens one; drag a lasso to list several.`;
+      ? `${found.length} of ${total} features match “${query}”.`
+      : `${total} features. Click opens one; drag a lasso to list several.`;
   }
 }
 
@@ -92,7 +95,7 @@ function traces(data, colour, found, linked, style) {
     points(indices, {
       hoverinfo: "skip",
       hovertemplate: null,
-      marker: { size, symbol: "circle-open", color: style.getPropertyValue("--focus"), line: { width: 2 } },
+      marker: { size, symbol: "circle-open", color: style.colour("--focus"), line: { width: 2 } },
     });
   const marker = {
     size: data.features.length > 4000 ? 4 : 7,
@@ -105,20 +108,20 @@ function traces(data, colour, found, linked, style) {
 }
 
 function layout(style) {
-  const ink = style.getPropertyValue("--ink-2");
+  const ink = style.colour("--ink-2");
   const hidden = { visible: false, showgrid: false, zeroline: false };
   return {
     uirevision: "kept",
     margin: { l: 8, r: 8, t: 8, b: 8 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    font: { color: ink, family: style.fontFamily },
+    font: { color: ink, family: style.family },
     dragmode: "pan",
     hovermode: "closest",
     showlegend: false,
     xaxis: hidden,
     yaxis: { ...hidden, scaleanchor: "x" },
-    modebar: { bgcolor: "rgba(0,0,0,0)", color: ink, activecolor: style.getPropertyValue("--focus") },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: ink, activecolor: style.colour("--focus") },
   };
 }
 

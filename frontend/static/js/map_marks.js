@@ -48,16 +48,15 @@ export function hoverText(data, index) {
 }
 
 function diverging(values, limit, style, title) {
-  const colour = (name) => style.getPropertyValue(name).trim();
   return {
     color: values.map((value) => value ?? 0),
     cmin: -limit,
     cmid: 0,
     cmax: limit,
     colorscale: [
-      [0, colour("--map-neg")],
-      [0.5, colour("--map-zero")],
-      [1, colour("--map-pos")],
+      [0, style.colour("--map-neg")],
+      [0.5, style.colour("--map-zero")],
+      [1, style.colour("--map-pos")],
     ],
     showscale: true,
     colorbar: { title: { text: title, side: "right" }, thickness: 8, len: 0.5, outlinewidth: 0, tickformat: "+.2~f" },

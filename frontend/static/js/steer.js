@@ -73,7 +73,7 @@ export function init(form) {
     const mine = new AbortController();
     running = mine;
     stop.disabled = false;
-    columns.start();
+    columns.start(field("prompt").value);
     try {
       for await (const { event, data } of events("/api/steer", request(), mine.signal)) {
         if (mine !== running) return;

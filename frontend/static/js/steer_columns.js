@@ -31,11 +31,14 @@ export class SteerColumns {
     }
   }
 
-  start() {
+  start(prompt) {
     this.tokens = this.rows.map(() => []);
     this.root.setAttribute("aria-busy", "true");
     for (const { output, note, missing } of this.parts.values()) {
-      output.replaceChildren();
+      const before = document.createElement("span");
+      before.className = "same";
+      before.textContent = prompt;
+      output.replaceChildren(before);
       note.textContent = missing || "writing…";
     }
   }

@@ -4,13 +4,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
+from sqlalchemy.orm import Session
 
 from frontend.filters import count, number, percent, short_count, sparsifier_name
-from server.store.saes import SaeSummary, list_saes
+from server.store.maps import get_map, list_map_points
+from server.store.saes import SaeRecord, SaeSummary, list_saes
 from server.web.api.features import read_page
 from server.web.contexts import Fact, SaePage
 from server.web.deps import RendererDep, SaeDep, SessionDep
 from server.web.look_first import look_first
+from server.web.mini_map import MOST, MiniMap, mini_map
 from server.web.table_query import TableQuery, columns_of
 from server.web.table_view import rows_of
 
@@ -35,6 +38,7 @@ def get_sae_page(
         facts=facts_of(summary),
         look_first=look_first(session, [sae.id]),
         has_map=summary.has_map,
+        mini_map=read_mini_map(session, sae),
         indexing=summary.state == "indexing",
         query=query,
         columns=columns_of(query, path),
@@ -49,6 +53,14 @@ def get_sae_page(
         csv_url=query.address(f"{path}/features.csv"),
     )
     return renderer.page(request, "sae.html", context, active="Library", sae_id=sae.id)
+
+
+def read_mini_map(session: Session, sae: SaeRecord) -> MiniMap | None:
+    """The map in small, if there is one that can be drawn whole."""
+    record = get_map(session, sae)
+    if record is None or len(record.features) > MOST:
+        return None
+    return mini_map(list_map_points(session, sae, record))
 
 
 def kind_of(sparsifier: str) -> str:

@@ -20,7 +20,7 @@ from server.web.responses import Json
 router = APIRouter()
 
 DEFAULT_PROMPT = "Once upon a time"
-REACH = 4.0
+REACH = 4
 """The slider's ends, in quantiles of a pole."""
 EMPTY_POLE = {"label": "", "quantile_999": 0.0}
 
@@ -148,11 +148,9 @@ def slider_of(state: dict[str, Any]) -> Slider:
     """The slider; a pole that never fires has no scale, so its side is closed."""
     minus, plus = (abs(state["poles"][pole]["quantile_999"]) for pole in ("-", "+"))
     scale = plus if state["strength"] > 0 else minus
-    return Slider(
-        low=-REACH if minus else 0.0,
-        high=REACH if plus else 0.0,
-        value=round(state["strength"] / scale, 2) if scale else 0.0,
-    )
+    low, high = (-REACH if minus else 0), (REACH if plus else 0)
+    value = round(state["strength"] / scale, 2) if scale else 0.0
+    return Slider(low, high, value, ticks=range(low, high + 1))
 
 
 def names_of(state: dict[str, Any]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from threading import Barrier
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from server.store.runs import (
     claim_run,
@@ -235,4 +236,5 @@ def test_attempts_only_grow_and_an_end_is_an_end(sqlite_database, steps):
 def test_a_claim_in_progress_does_not_hold_up_the_next_one(database):
     runs = [queue(database), queue(database)]
     with database.write() as first, database.write() as second:
+        second.execute(text("SET LOCAL lock_timeout = '5s'"))
         assert [claim_run(first).id, claim_run(second).id] == runs
