@@ -33,8 +33,13 @@ def main() -> None:
     windows = list(make_windows(lm, read_documents(options.text)))
     held_out = windows[-max(1, len(windows) // 10) :]
     training_windows = windows[: -len(held_out)]
-    spans = {each: cut_passages(lm, training_windows, options.spans, each) for each in options.sentences_each}
-    held = {each: presence(len(lm.vocabulary), training_windows, cut) for each, cut in spans.items()}
+    spans = {
+        each: cut_passages(lm, training_windows, options.spans, each)
+        for each in options.sentences_each
+    }
+    held = {
+        each: presence(len(lm.vocabulary), training_windows, cut) for each, cut in spans.items()
+    }
     document = {each: np.array([span.document for span in cut]) for each, cut in spans.items()}
     rows = []
     for layer in options.layers:
@@ -111,7 +116,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--beta", type=float, default=1e-4)
     parser.add_argument("--spans", type=int, default=4000, help="how many passages to score on")
-    parser.add_argument("--sentences-each", type=int, nargs="+", default=[1, 3], help="length of a passage")
+    parser.add_argument(
+        "--sentences-each", type=int, nargs="+", default=[1, 3], help="length of a passage"
+    )
     parser.add_argument("--save", type=Path, help="keep the trained SAEs in this folder")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()

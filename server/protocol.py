@@ -95,7 +95,9 @@ class SteerRequest(Message):
     @model_validator(mode="after")
     def _strengths_need_an_edit(self) -> "SteerRequest":
         if self.strengths is not None and not self.edits:
-            raise ValueError("strengths needs at least one entry in edits: name the feature to steer")
+            raise ValueError(
+                "strengths needs at least one entry in edits: name the feature to steer"
+            )
         return self
 
 

@@ -28,6 +28,8 @@ from models.demo.tokenizer import END_OF_TEXT, load_tokenizer, train_tokenizer
 from models.language_model import LanguageModel
 
 HERE = Path(__file__).parent
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+Commands = argparse._SubParsersAction
 
 
 def learn_tokenizer(arguments: argparse.Namespace) -> None:
@@ -159,59 +161,79 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         prog="python -m models.demo", description="The demo model's recipe."
     )
     commands = parser.add_subparsers(required=True)
+    for add in (add_tokenizer, add_pretrain, add_export, add_measure, add_sample, add_saes):
+        add(commands)
+    return parser.parse_args(argv)
 
+
+def add_tokenizer(commands: Commands) -> None:
+    """The options of `tokenizer`."""
     command = commands.add_parser("tokenizer", help="learn the byte-level BPE")
     command.add_argument("--text", type=Path, nargs="+", required=True)
     command.add_argument("--vocabulary", type=int, default=4096)
     command.add_argument("--out", type=Path, required=True)
     command.set_defaults(action=learn_tokenizer)
 
+
+def add_pretrain(commands: Commands) -> None:
+    """The options of `pretrain`."""
     command = commands.add_parser("pretrain", help="train the language model")
     command.add_argument("--text", nargs="+", required=True, help="FILE or FILE*REPEATS")
     command.add_argument("--tokenizer", type=Path, required=True)
     command.add_argument("--steps", type=int, default=PretrainConfig.steps)
-    command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    command.add_argument("--device", default=DEVICE)
     command.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     command.add_argument("--save-every", type=float, default=120.0, help="seconds")
     command.add_argument("--out", type=Path, required=True)
     command.set_defaults(action=pretrain)
 
+
+def add_export(commands: Commands) -> None:
+    """The options of `export`."""
     command = commands.add_parser("export", help="write a transformers model")
     command.add_argument("--checkpoint", type=Path, required=True)
     command.add_argument("--tokenizer", type=Path, required=True)
     command.add_argument("--out", type=Path, required=True)
     command.set_defaults(action=export)
 
+
+def add_measure(commands: Commands) -> None:
+    """The options of `measure`."""
     command = commands.add_parser("measure", help="bits per character")
     command.add_argument("--model", type=Path, required=True)
     command.add_argument("--text", type=Path, required=True)
     command.add_argument("--stories", type=int, default=None)
-    command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    command.add_argument("--device", default=DEVICE)
     command.set_defaults(action=measure)
 
+
+def add_sample(commands: Commands) -> None:
+    """The options of `sample`."""
     command = commands.add_parser("sample", help="sample a corpus")
     command.add_argument("--model", type=Path, required=True)
-    command.add_argument("--tokens", type=int, default=800_000)
+    command.add_argument("--tokens", type=int, default=460_000)
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--temperature", type=float, default=0.9)
     command.add_argument("--top-p", type=float, default=0.97)
-    command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    command.add_argument("--device", default=DEVICE)
     command.add_argument("--out", type=Path, required=True)
     command.set_defaults(action=sample)
 
+
+def add_saes(commands: Commands) -> None:
+    """The options of `saes`."""
     command = commands.add_parser("saes", help="train the three SAEs and make the axes")
     command.add_argument("--model", type=Path, default=HERE / "lm")
     command.add_argument("--text", type=Path, default=HERE / "stories.txt.gz")
     command.add_argument("--layer", type=int, required=True)
     command.add_argument("--width", type=int, required=True)
     command.add_argument("--k", type=int, required=True)
-    command.add_argument("--tokens", type=int, default=4_000_000)
+    command.add_argument("--tokens", type=int, default=2_000_000)
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--axes", nargs="+", default=["gender", "sentiment", "tense"])
-    command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    command.add_argument("--device", default=DEVICE)
     command.add_argument("--out", type=Path, default=HERE / "saes")
     command.set_defaults(action=saes)
-    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

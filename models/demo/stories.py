@@ -18,7 +18,11 @@ MOST_TOKENS = 512
 
 @torch.inference_mode()
 def sample_stories(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, seed: int, temperature: float, top_p: float
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    seed: int,
+    temperature: float,
+    top_p: float,
 ) -> Iterator[tuple[str, int]]:
     """Whole stories with their token counts, for as long as one asks; repeats are dropped.
 
@@ -45,7 +49,9 @@ def sample_batch(
     is_over = [False] * ROWS
     ended: list[list[int]] = []
     for _ in range(LONGEST):
-        logits = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
+        logits = model(
+            input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1
+        ).logits[:, -1]
         ids = draw(logits.float() / temperature, top_p, random)
         for row, token in enumerate(ids[:, 0].tolist()):
             if is_over[row]:

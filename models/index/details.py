@@ -4,6 +4,7 @@ Labels are the words at the extreme tokens of a pole's contexts that are most ov
 against the corpus; no language model is asked. Knows nothing of databases.
 """
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -110,7 +111,7 @@ def visible(token: str) -> str:
 def slice_of(examples: Examples, features: int) -> list[slice]:
     """Where each feature's rows stand in `examples`."""
     edges = np.searchsorted(examples.feature, np.arange(features + 1))
-    return [slice(int(start), int(stop)) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(int(start), int(stop)) for start, stop in itertools.pairwise(edges)]
 
 
 def firings_of(examples: Examples, row: int, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

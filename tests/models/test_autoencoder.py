@@ -89,7 +89,9 @@ def test_gradients_match_finite_differences(sparsifier: str) -> None:
         output = torch.func.functional_call(sae, {"W_enc": weights}, (x,))
         return (output.target - output.reconstruction).square().sum()
 
-    assert torch.autograd.gradcheck(loss, sae.W_enc.detach().clone().requires_grad_(), eps=1e-7, atol=1e-4)
+    assert torch.autograd.gradcheck(
+        loss, sae.W_enc.detach().clone().requires_grad_(), eps=1e-7, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize(

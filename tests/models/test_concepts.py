@@ -16,7 +16,8 @@ from models.sae import SAEConfig, SparseAutoencoder
 def test_pairs_differ_and_splits_share_no_sentence(name: str) -> None:
     contrast = load_contrasts()[name]
     train, test = contrast.pairs("train"), contrast.pairs("test")
-    assert len(train) >= 30 and len(test) >= 30
+    assert len(train) >= 30
+    assert len(test) >= 30
     assert all(pair.a != pair.b for pair in train + test)
     sentences = [{text for pair in split for text in (pair.a, pair.b)} for split in (train, test)]
     assert not sentences[0] & sentences[1]
@@ -51,8 +52,10 @@ def test_a_planted_axis_is_found_with_its_sign_and_beats_its_null() -> None:
     score = score_concept("planted", means, held, document, range(5), range(5, 10), range(10))
     assert score is not None
     assert (score.feature, score.sign) == (3, -1)
-    assert score.both_signs > 0.95 and score.auc > 0.99
-    assert score.null_95 < 0.75 and score.p_value < 0.01
+    assert score.both_signs > 0.95
+    assert score.auc > 0.99
+    assert score.null_95 < 0.75
+    assert score.p_value < 0.01
 
 
 def test_no_axis_does_not_beat_its_null() -> None:
@@ -67,21 +70,29 @@ def test_no_axis_does_not_beat_its_null() -> None:
 
 def test_too_few_sentences_give_no_score() -> None:
     means, held, document = planted(strength=3.0)
-    assert score_concept("few", means[:40], held[:40], document[:40], range(5), range(5, 10), range(10)) is None
+    assert (
+        score_concept(
+            "few", means[:40], held[:40], document[:40], range(5), range(5, 10), range(10)
+        )
+        is None
+    )
 
 
-def test_sentence_means_are_means_of_the_codes(lm: LanguageModel, windows) -> None:  # noqa: ANN001
+def test_sentence_means_are_means_of_the_codes(lm: LanguageModel, windows) -> None:
     sae = SparseAutoencoder(SAEConfig(32, 24, "abstopk", 4))
     sae.initialise(torch.Generator().manual_seed(0))
     sentences = cut_sentences(lm, windows, 30)
-    assert sentences and all(sentence.start >= 1 for sentence in sentences)
+    assert sentences
+    assert all(sentence.start >= 1 for sentence in sentences)
     (means,) = mean_activations(lm, 1, [sae.eval()], windows, sentences)
     chosen = sentences[7]
     tokens = torch.from_numpy(windows[chosen.window].tokens[None].astype(np.int64))
     codes = sae.encode(lm.residual(tokens, 1)[0])[chosen.start : chosen.stop]
     np.testing.assert_allclose(means[7], codes.mean(0).detach().numpy(), atol=1e-4)
     held = presence(len(lm.vocabulary), windows, sentences)
-    assert held[7].sum() == len(set(windows[chosen.window].tokens[chosen.start : chosen.stop].tolist()))
+    assert held[7].sum() == len(
+        set(windows[chosen.window].tokens[chosen.start : chosen.stop].tolist())
+    )
 
 
 def test_an_axis_is_the_difference_of_means_and_reads_zero_at_the_centre(lm: LanguageModel) -> None:
@@ -90,4 +101,6 @@ def test_an_axis_is_the_difference_of_means_and_reads_zero_at_the_centre(lm: Lan
     centre = torch.randn(32)
     sae = axes_as_sae([axis], centre, mean_square=10.0)
     assert sae.encode(centre[None]).item() == pytest.approx(0.0, abs=1e-4)
-    assert sae.encode((centre + 2 * axis.direction)[None]).item() == pytest.approx(2 * 3.2**0.5, abs=1e-4)
+    assert sae.encode((centre + 2 * axis.direction)[None]).item() == pytest.approx(
+        2 * 3.2**0.5, abs=1e-4
+    )

@@ -1,5 +1,7 @@
 """The index against a brute-force pass over the corpus, both poles, and its merging."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -28,7 +30,9 @@ def make_sae(sparsifier: str = "abstopk") -> SparseAutoencoder:
     return sae.eval().requires_grad_(False)
 
 
-def brute_force(lm: LanguageModel, sae: SparseAutoencoder, windows: list[Window]) -> list[np.ndarray]:
+def brute_force(
+    lm: LanguageModel, sae: SparseAutoencoder, windows: list[Window]
+) -> list[np.ndarray]:
     """Dense codes of every window alone, position 0 set to 0."""
     codes = []
     for window in windows:
@@ -38,7 +42,9 @@ def brute_force(lm: LanguageModel, sae: SparseAutoencoder, windows: list[Window]
     return codes
 
 
-def indexed(lm: LanguageModel, sae: SparseAutoencoder, windows: list[Window], first: int = 0) -> Indexer:
+def indexed(
+    lm: LanguageModel, sae: SparseAutoencoder, windows: list[Window], first: int = 0
+) -> Indexer:
     indexer = Indexer(sae, 1, MOST)
     for _ in run_index(lm, [indexer], windows, first):
         pass
@@ -46,14 +52,14 @@ def indexed(lm: LanguageModel, sae: SparseAutoencoder, windows: list[Window], fi
 
 
 @pytest.fixture(scope="module", params=["abstopk", "topk", "dim"])
-def case(request, lm: LanguageModel, windows):  # noqa: ANN001, ANN201
+def case(request, lm: LanguageModel, windows):
     sae = make_sae(request.param)
     return indexed(lm, sae, windows), brute_force(lm, sae, windows)
 
 
 @pytest.mark.parametrize("pole", ["+", "-"])
 @pytest.mark.parametrize("kind", ["extreme", "mean"])
-def test_examples_equal_a_brute_force_pass(case, windows, kind: str, pole: str) -> None:  # noqa: ANN001
+def test_examples_equal_a_brute_force_pass(case, windows, kind: str, pole: str) -> None:
     indexer, codes = case
     found = indexer.top[kind, pole].result()
     sign = 1 if pole == "+" else -1
@@ -77,36 +83,52 @@ def test_examples_equal_a_brute_force_pass(case, windows, kind: str, pole: str) 
             start = found.length[:row].sum()
             offsets = found.offsets[start : start + found.length[row]]
             assert_array_equal(offsets, np.flatnonzero(code))
-            assert_allclose(found.values[start : start + found.length[row]], code[offsets], atol=1e-4)
+            assert_allclose(
+                found.values[start : start + found.length[row]], code[offsets], atol=1e-4
+            )
 
 
-def test_statistics_equal_a_brute_force_pass(case) -> None:  # noqa: ANN001
+def test_statistics_equal_a_brute_force_pass(case) -> None:
     indexer, codes = case
     statistics = indexer.statistics
     every = np.concatenate([code[1:] for code in codes])
     assert statistics.tokens == len(every)
     assert_array_equal(statistics.firings, [(every > 0).sum(0), (every < 0).sum(0)])
-    assert_allclose(statistics.sums, [np.clip(every, 0, None).sum(0), np.clip(every, None, 0).sum(0)], rtol=1e-4, atol=1e-3)
-    assert_allclose(statistics.extremes, [np.clip(every.max(0), 0, None), np.clip(every.min(0), None, 0)], rtol=1e-4)
+    assert_allclose(
+        statistics.sums,
+        [np.clip(every, 0, None).sum(0), np.clip(every, None, 0).sum(0)],
+        rtol=1e-4,
+        atol=1e-3,
+    )
+    assert_allclose(
+        statistics.extremes,
+        [np.clip(every.max(0), 0, None), np.clip(every.min(0), None, 0)],
+        rtol=1e-4,
+    )
     assert_array_equal(statistics.histogram.sum(-1), statistics.firings)
 
 
-def test_negative_only_and_silent_features_are_told_apart(lm: LanguageModel, windows) -> None:  # noqa: ANN001
+def test_negative_only_and_silent_features_are_told_apart(lm: LanguageModel, windows) -> None:
     statistics = indexed(lm, make_sae(), windows).statistics
     assert statistics.firings[:, 7].tolist() == [0, 0]
-    assert statistics.firings[0, 8] == 0 and statistics.firings[1, 8] == statistics.tokens
-    assert statistics.pole_balance()[8] == -1 and np.isnan(statistics.pole_balance()[7])
-    assert statistics.quantile()[1, 8] < 0 and statistics.quantile()[:, 7].tolist() == [0, 0]
+    assert statistics.firings[0, 8] == 0
+    assert statistics.firings[1, 8] == statistics.tokens
+    assert statistics.pole_balance()[8] == -1
+    assert np.isnan(statistics.pole_balance()[7])
+    assert statistics.quantile()[1, 8] < 0
+    assert statistics.quantile()[:, 7].tolist() == [0, 0]
 
 
 @given(st.data())
 @settings(max_examples=12, deadline=None)
-def test_any_split_in_any_order_merges_to_the_same_index(lm: LanguageModel, windows, data: st.DataObject) -> None:  # noqa: ANN001
+def test_any_split_in_any_order_merges_to_the_same_index(
+    lm: LanguageModel, windows, data: st.DataObject
+) -> None:
     sae = make_sae()
     cuts = sorted(data.draw(st.sets(st.integers(1, len(windows) - 1), max_size=3)))
     bounds = [0, *cuts, len(windows)]
     shards = [
-        indexed(lm, sae, windows[start:stop], start) for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
+        indexed(lm, sae, windows[start:stop], start) for start, stop in itertools.pairwise(bounds)
     ]
     first, *rest = data.draw(st.permutations(shards))
     for shard in rest:
@@ -122,7 +144,13 @@ def test_any_split_in_any_order_merges_to_the_same_index(lm: LanguageModel, wind
         assert_array_equal(ours.length, expected.length)
 
 
-@given(st.lists(st.floats(-1e6, 1e6, width=32).filter(lambda value: abs(value) > 1e-3), min_size=1, max_size=60))
+@given(
+    st.lists(
+        st.floats(-1e6, 1e6, width=32).filter(lambda value: abs(value) > 1e-3),
+        min_size=1,
+        max_size=60,
+    )
+)
 @settings(max_examples=50, deadline=None)
 def test_quantiles_and_histogram_follow_the_values(values: list[float]) -> None:
     from models.index.firings import group_firings
@@ -142,7 +170,8 @@ def test_quantiles_and_histogram_follow_the_values(values: list[float]) -> None:
             exact = np.quantile(size, 0.5, method="inverted_cdf")
             assert exact / 1.1 <= quantile <= exact * 1.1
     edges, counts = statistics.display_histogram(0)
-    assert len(edges) == len(counts) + 1 and sum(counts) == len(array)
+    assert len(edges) == len(counts) + 1
+    assert sum(counts) == len(array)
     assert_allclose(edges, -np.array(edges[::-1]))
 
 
@@ -180,8 +209,10 @@ def test_neighbours_are_the_extreme_cosines_without_the_feature_itself() -> None
     W_dec = torch.nn.functional.normalize(torch.randn(20, 8), dim=-1)
     W_dec[3], W_dec[4] = W_dec[2], -W_dec[2]
     found = find_neighbours(W_dec, [2])
-    assert found.aligned[0, 0] == 3 and found.opposed[0, 0] == 4
-    assert 2 not in found.aligned[0] and 2 not in found.opposed[0]
+    assert found.aligned[0, 0] == 3
+    assert found.opposed[0, 0] == 4
+    assert 2 not in found.aligned[0]
+    assert 2 not in found.opposed[0]
     assert found.aligned_cosine[0, 0] == pytest.approx(1.0, abs=1e-5)
 
 

@@ -47,7 +47,9 @@ def test_logit_effect_is_the_direct_path_with_the_norm_frozen(family: str) -> No
     unembedding = lm.model.get_output_embeddings().weight
     step = 1e-2
     with torch.no_grad():
-        change = (lm.final_norm(unit + step * along) - lm.final_norm(unit - step * along)) / (2 * step)
+        change = (lm.final_norm(unit + step * along) - lm.final_norm(unit - step * along)) / (
+            2 * step
+        )
         assert_close(change @ unembedding.T, lm.logit_effect(along), atol=2e-2, rtol=2e-2)
 
 
@@ -66,7 +68,8 @@ def test_right_padding_changes_nothing_before_it(lm: LanguageModel) -> None:
 
 def test_tokens_start_with_one_bos_and_spell_the_text(lm: LanguageModel) -> None:
     ids = lm.tokenize("The girl ran home. 🙂")
-    assert ids[0] == lm.bos_token_id and ids.count(lm.bos_token_id) == 1
+    assert ids[0] == lm.bos_token_id
+    assert ids.count(lm.bos_token_id) == 1
     strings = [lm.vocabulary[token] for token in ids]
     assert strings[0] == END
     whole = [text for text in strings[1:] if "\\x" not in text]
@@ -80,14 +83,14 @@ def test_a_layer_out_of_range_is_refused_with_the_range(lm: LanguageModel, layer
         lm.residual(torch.tensor([[1, 2]]), layer)
 
 
-def test_a_saved_model_loads_from_its_folder(tmp_path, lm: LanguageModel) -> None:  # noqa: ANN001
+def test_a_saved_model_loads_from_its_folder(tmp_path, lm: LanguageModel) -> None:
     loaded = LanguageModel.load(str(save_tiny_lm(tmp_path)))
     ids = torch.randint(1, 300, (1, 5))
     assert_close(loaded.residual(ids, 1), lm.residual(ids, 1))
     assert loaded.hook_name == "gpt_neox.layers"
 
 
-def test_a_folder_without_a_model_is_refused_with_a_sentence(tmp_path) -> None:  # noqa: ANN001
+def test_a_folder_without_a_model_is_refused_with_a_sentence(tmp_path) -> None:
     with pytest.raises(ValueError, match=r"no config\.json"):
         LanguageModel.load(str(tmp_path))
     (tmp_path / "config.json").write_text("{}")
@@ -95,7 +98,9 @@ def test_a_folder_without_a_model_is_refused_with_a_sentence(tmp_path) -> None: 
         LanguageModel.load(str(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["../../etc", "/etc/passwd", "http://169.254.169.254/x", "a/..", "C:\\x"])
+@pytest.mark.parametrize(
+    "name", ["../../etc", "/etc/passwd", "http://169.254.169.254/x", "a/..", "C:\\x"]
+)
 def test_hostile_names_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="no model|no config"):
         LanguageModel.load(name)

@@ -31,7 +31,9 @@ def brute_force_prox(u: torch.Tensor, k: int, non_negative: bool) -> torch.Tenso
 
 @given(seeds, shapes, st.data())
 @settings(max_examples=60, deadline=None)
-def test_abstopk_is_the_brute_force_prox(seed: int, shape: tuple[int, int], data: st.DataObject) -> None:
+def test_abstopk_is_the_brute_force_prox(
+    seed: int, shape: tuple[int, int], data: st.DataObject
+) -> None:
     u, k = draw_u(seed, shape), data.draw(st.integers(1, shape[1]))
     expected = torch.stack([brute_force_prox(row, k, non_negative=False) for row in u])
     assert_close(abstopk(u, k).dense(shape[1]), expected)
@@ -39,7 +41,9 @@ def test_abstopk_is_the_brute_force_prox(seed: int, shape: tuple[int, int], data
 
 @given(seeds, shapes, st.data())
 @settings(max_examples=60, deadline=None)
-def test_topk_is_the_brute_force_prox(seed: int, shape: tuple[int, int], data: st.DataObject) -> None:
+def test_topk_is_the_brute_force_prox(
+    seed: int, shape: tuple[int, int], data: st.DataObject
+) -> None:
     u, k = draw_u(seed, shape), data.draw(st.integers(1, shape[1]))
     expected = torch.stack([brute_force_prox(row, k, non_negative=True) for row in u])
     assert_close(topk(u, k).dense(shape[1]), expected)
@@ -47,7 +51,9 @@ def test_topk_is_the_brute_force_prox(seed: int, shape: tuple[int, int], data: s
 
 @given(seeds, shapes, st.data())
 @settings(max_examples=60, deadline=None)
-def test_abstopk_is_topk_on_the_split_dictionary(seed: int, shape: tuple[int, int], data: st.DataObject) -> None:
+def test_abstopk_is_topk_on_the_split_dictionary(
+    seed: int, shape: tuple[int, int], data: st.DataObject
+) -> None:
     u, k = draw_u(seed, shape), data.draw(st.integers(1, shape[1]))
     split = topk(torch.cat([u, -u], dim=-1), k).dense(2 * shape[1])
     assert_close(abstopk(u, k).dense(shape[1]), split[:, : shape[1]] - split[:, shape[1] :])
@@ -55,7 +61,9 @@ def test_abstopk_is_topk_on_the_split_dictionary(seed: int, shape: tuple[int, in
 
 @given(seeds, shapes, st.data())
 @settings(max_examples=60, deadline=None)
-def test_abstopk_keeps_signs_and_exactly_k(seed: int, shape: tuple[int, int], data: st.DataObject) -> None:
+def test_abstopk_keeps_signs_and_exactly_k(
+    seed: int, shape: tuple[int, int], data: st.DataObject
+) -> None:
     u, k = draw_u(seed, shape), data.draw(st.integers(1, shape[1]))
     z = abstopk(u, k).dense(shape[1])
     assert ((z != 0).sum(-1) == k).all()
@@ -64,7 +72,9 @@ def test_abstopk_keeps_signs_and_exactly_k(seed: int, shape: tuple[int, int], da
 
 @given(seeds, st.integers(2, 6), st.integers(1, 7), st.sampled_from([topk, abstopk]))
 @settings(max_examples=60, deadline=None)
-def test_a_row_does_not_depend_on_the_rest_of_the_batch(seed: int, rows: int, width: int, chooser) -> None:  # noqa: ANN001
+def test_a_row_does_not_depend_on_the_rest_of_the_batch(
+    seed: int, rows: int, width: int, chooser
+) -> None:
     u = draw_u(seed, (rows, width))
     k = max(1, width // 2)
     assert_close(chooser(u, k).dense(width)[:1], chooser(u[:1], k).dense(width))
@@ -76,7 +86,9 @@ def test_relu_minimises_its_objective(seed: int, shape: tuple[int, int], thresho
     u = draw_u(seed, shape)
     z = relu(u, threshold)
     for candidate in (z + 0.01, (z - 0.01).clamp(min=0)):
-        assert (_l1_objective(u, z, threshold) <= _l1_objective(u, candidate, threshold) + 1e-12).all()
+        assert (
+            _l1_objective(u, z, threshold) <= _l1_objective(u, candidate, threshold) + 1e-12
+        ).all()
 
 
 def _l1_objective(u: torch.Tensor, z: torch.Tensor, weight: float) -> torch.Tensor:
@@ -85,7 +97,9 @@ def _l1_objective(u: torch.Tensor, z: torch.Tensor, weight: float) -> torch.Tens
 
 @given(seeds, shapes, st.floats(0.01, 2))
 @settings(max_examples=60, deadline=None)
-def test_jumprelu_is_the_l0_prox_with_theta_root_two_lambda(seed: int, shape: tuple[int, int], theta: float) -> None:
+def test_jumprelu_is_the_l0_prox_with_theta_root_two_lambda(
+    seed: int, shape: tuple[int, int], theta: float
+) -> None:
     u, weight = draw_u(seed, shape), theta**2 / 2
     keep = 0.5 * 0 + weight <= 0.5 * u.square()
     expected = torch.where(keep & (u > 0), u, torch.zeros_like(u))

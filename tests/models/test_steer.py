@@ -41,7 +41,9 @@ def test_every_row_of_a_batch_equals_its_single_run(family: str, temperature: fl
     strengths = (-60.0, -5.0, 0.0, 5.0, 60.0)
     together = run(lm, [SteerEdit(sae, 1, 3, "add", strengths)], 5, temperature=temperature)
     for strength, text in zip(strengths, together, strict=True):
-        assert run(lm, [SteerEdit(sae, 1, 3, "add", (strength,))], 1, temperature=temperature) == [text]
+        assert run(lm, [SteerEdit(sae, 1, 3, "add", (strength,))], 1, temperature=temperature) == [
+            text
+        ]
     assert len({tuple(text) for text in together}) > 1, "strong strengths must change the text"
 
 
@@ -71,8 +73,13 @@ def test_edits_leave_position_zero_alone_and_reach_every_later_token(lm: Languag
     sae, seen = make_sae(), []
     original = lm.intervene
 
-    def spy(edits):  # noqa: ANN001, ANN202
-        return original({layer: lambda h, f=edit: seen.append((h, f(h))) or seen[-1][1] for layer, edit in edits.items()})
+    def spy(edits):
+        return original(
+            {
+                layer: lambda h, f=edit: seen.append((h, f(h))) or seen[-1][1]
+                for layer, edit in edits.items()
+            }
+        )
 
     lm.intervene = spy  # type: ignore[method-assign]
     try:
@@ -82,7 +89,9 @@ def test_edits_leave_position_zero_alone_and_reach_every_later_token(lm: Languag
     before, after = seen[0]
     assert torch.equal(before[:, 0], after[:, 0])
     change = 4.0 * sae.W_dec[3] / 0.5
-    assert_close(after[:, 1:] - before[:, 1:], change.expand_as(before[:, 1:]), atol=1e-4, rtol=1e-4)
+    assert_close(
+        after[:, 1:] - before[:, 1:], change.expand_as(before[:, 1:]), atol=1e-4, rtol=1e-4
+    )
     for before, after in seen[1:]:
         assert_close(after - before, change.expand_as(before), atol=1e-4, rtol=1e-4)
 

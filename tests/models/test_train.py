@@ -7,7 +7,14 @@ from torch.testing import assert_close
 from models.activations import training_batches
 from models.language_model import LanguageModel
 from models.sae import SAEConfig
-from models.train import TrainConfig, Training, geometric_median, normalise_decoder, remove_parallel_gradient, train
+from models.train import (
+    TrainConfig,
+    Training,
+    geometric_median,
+    normalise_decoder,
+    remove_parallel_gradient,
+    train,
+)
 
 
 def planted(tokens: int, signed: bool, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -20,11 +27,15 @@ def planted(tokens: int, signed: bool, seed: int = 0) -> tuple[torch.Tensor, tor
     return (size * sign * active) @ atoms, atoms
 
 
-def fit(sparsifier: str, x: torch.Tensor, steps: int = 300, **options: object) -> tuple[Training, list[float]]:
+def fit(
+    sparsifier: str, x: torch.Tensor, steps: int = 300, **options: object
+) -> tuple[Training, list[float]]:
     k = 3 if sparsifier in ("topk", "abstopk", "vsae") else None
     config = SAEConfig(16, 24, sparsifier, k, **options)  # type: ignore[arg-type]
     weight = {"relu": 0.5, "jumprelu": 0.05, "vsae": 1e-3}.get(sparsifier, 0.0)
-    recipe = TrainConfig(tokens=steps * 256, batch=256, lr=1e-2, sparsity_weight=weight, dead_after=5_000)
+    recipe = TrainConfig(
+        tokens=steps * 256, batch=256, lr=1e-2, sparsity_weight=weight, dead_after=5_000
+    )
     training = Training(config, recipe, x[:256])
     errors = []
     for step in range(steps):
@@ -35,7 +46,13 @@ def fit(sparsifier: str, x: torch.Tensor, steps: int = 300, **options: object) -
 
 @pytest.mark.parametrize(
     ("sparsifier", "options"),
-    [("abstopk", {}), ("topk", {}), ("relu", {}), ("jumprelu", {"threshold": 0.1, "bandwidth": 0.1}), ("vsae", {})],
+    [
+        ("abstopk", {}),
+        ("topk", {}),
+        ("relu", {}),
+        ("jumprelu", {"threshold": 0.1, "bandwidth": 0.1}),
+        ("vsae", {}),
+    ],
 )
 def test_every_sparsifier_learns(sparsifier: str, options: dict) -> None:
     x, _ = planted(8_192, signed=True)
@@ -87,10 +104,12 @@ def test_auxk_moves_dead_latents_of_either_sign() -> None:
     assert not torch.equal(training.sae.W_enc[:, 5], before)
 
 
-def test_the_same_seed_gives_the_same_weights(lm: LanguageModel, windows) -> None:  # noqa: ANN001
+def test_the_same_seed_gives_the_same_weights(lm: LanguageModel, windows) -> None:
     def once() -> torch.Tensor:
         batches = training_batches(lm, 1, windows, batch=64, tokens=640, seed=3)
-        *_, last = train([(SAEConfig(32, 48, "vsae", 4), TrainConfig(tokens=640, batch=64, seed=3))], batches)
+        *_, last = train(
+            [(SAEConfig(32, 48, "vsae", 4), TrainConfig(tokens=640, batch=64, seed=3))], batches
+        )
         return last.saes[0].W_dec
 
     assert torch.equal(once(), once())
@@ -107,10 +126,17 @@ def test_saes_trained_together_equal_saes_trained_alone() -> None:
         assert torch.equal(alone.saes[0].W_dec, sae.W_dec)
 
 
-def test_batches_leave_out_position_zero_and_have_the_asked_size(lm: LanguageModel, windows) -> None:  # noqa: ANN001
+def test_batches_leave_out_position_zero_and_have_the_asked_size(
+    lm: LanguageModel, windows
+) -> None:
     batches = list(training_batches(lm, 1, windows, batch=50, tokens=330, seed=0))
     assert [len(batch) for batch in batches] == [50] * 6 + [30]
-    sinks = torch.stack([lm.residual(torch.tensor(window.tokens[None, :1]).long(), 1)[0, 0] for window in windows[:1]])
+    sinks = torch.stack(
+        [
+            lm.residual(torch.tensor(window.tokens[None, :1]).long(), 1)[0, 0]
+            for window in windows[:1]
+        ]
+    )
     assert (torch.cdist(torch.cat(batches), sinks) > 1e-4).all()
 
 

@@ -27,13 +27,31 @@ TEXTS = [
     "The sun was hot. The flowers in the garden were thirsty, so mom gave them water.",
 ]
 
-_rotary = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
+_rotary = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+}
 _grouped = _rotary | {"num_key_value_heads": 2, "head_dim": 8}
-_common = {"vocab_size": VOCABULARY, "max_position_embeddings": 128, "bos_token_id": 0, "eos_token_id": 0}
+_common = {
+    "vocab_size": VOCABULARY,
+    "max_position_embeddings": 128,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
 
 CONFIGS = {
     "gpt_neox": GPTNeoXConfig(**_rotary, **_common),
-    "gpt2": GPT2Config(n_embd=32, n_layer=3, n_head=4, n_positions=128, vocab_size=VOCABULARY, bos_token_id=0, eos_token_id=0),
+    "gpt2": GPT2Config(
+        n_embd=32,
+        n_layer=3,
+        n_head=4,
+        n_positions=128,
+        vocab_size=VOCABULARY,
+        bos_token_id=0,
+        eos_token_id=0,
+    ),
     "gpt_neo": GPTNeoConfig(
         hidden_size=32,
         num_layers=3,
@@ -45,7 +63,9 @@ CONFIGS = {
     "llama": LlamaConfig(**_grouped, **_common),
     "gemma2": Gemma2Config(**_grouped, **_common, query_pre_attn_scalar=8),
     "gemma3": Gemma3TextConfig(**_grouped, **_common, query_pre_attn_scalar=8),
-    "qwen2": Qwen2Config(**{key: value for key, value in _grouped.items() if key != "head_dim"}, **_common),
+    "qwen2": Qwen2Config(
+        **{key: value for key, value in _grouped.items() if key != "head_dim"}, **_common
+    ),
     "qwen3": Qwen3Config(**_grouped, **_common),
 }
 

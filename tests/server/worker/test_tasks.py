@@ -11,7 +11,15 @@ from numpy.testing import assert_allclose
 
 from models.corpus import make_windows, read_documents
 from models.language_model import LanguageModel
-from server.protocol import Edit, IndexRequest, MapRequest, PromptRequest, SteerRequest, SteerToken, TrainRequest
+from server.protocol import (
+    Edit,
+    IndexRequest,
+    MapRequest,
+    PromptRequest,
+    SteerRequest,
+    SteerToken,
+    TrainRequest,
+)
 from server.settings import Settings
 from server.store.feature_table import list_features
 from server.store.features import get_feature
@@ -49,9 +57,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
     migrate(settings.database_url)
     database = Database(settings.database_url)
     context = TaskContext(settings, database)
-    request = TrainRequest(model=str(model), layer=1, text=str(text), width=48, k=6, tokens=6_000, name="tiny")
+    request = TrainRequest(
+        model=str(model), layer=1, text=str(text), width=48, k=6, tokens=6_000, name="tiny"
+    )
     *_, last = TASKS["train"][1](context, request)
-    assert last.result is not None and last.result["name"] == "tiny"
+    assert last.result is not None
+    assert last.result["name"] == "tiny"
     yield Trained(context, LanguageModel.load(str(model)), model, text, "tiny")
     database.dispose()
 
@@ -62,10 +73,19 @@ def test_a_trained_sae_is_in_the_library_measured_and_mapped(trained: Trained) -
         record = get_sae(session, "tiny")
         assert record is not None
         layout = get_map(session, record)
-    assert (summary.state, summary.sparsifier, summary.layer, summary.width, summary.k) == ("ready", "abstopk", 1, 48, 6)
-    assert summary.nmse is not None and 0 < summary.nmse < 1.5
-    assert summary.two_sided is not None and summary.two_sided > 0.2
-    assert layout is not None and len(layout.features) == len(layout.coordinates)
+    assert (summary.state, summary.sparsifier, summary.layer, summary.width, summary.k) == (
+        "ready",
+        "abstopk",
+        1,
+        48,
+        6,
+    )
+    assert summary.nmse is not None
+    assert 0 < summary.nmse < 1.5
+    assert summary.two_sided is not None
+    assert summary.two_sided > 0.2
+    assert layout is not None
+    assert len(layout.features) == len(layout.coordinates)
 
 
 @pytest.mark.parametrize("by_mean", [False, True])
@@ -87,7 +107,9 @@ def test_stored_contexts_equal_a_brute_force_pass(trained: Trained, by_mean: boo
             found = get_feature(session, record, feature)
             assert found is not None
             for pole, sign in (("+", 1), ("-", -1)):
-                contexts = found.poles[pole].contexts_by_mean if by_mean else found.poles[pole].contexts
+                contexts = (
+                    found.poles[pole].contexts_by_mean if by_mean else found.poles[pole].contexts
+                )
                 best: dict[int, float] = {}
                 for window, code in zip(windows, codes, strict=True):
                     column = sign * code[1:, feature]
@@ -100,10 +122,14 @@ def test_stored_contexts_equal_a_brute_force_pass(trained: Trained, by_mean: boo
                 for context in contexts:
                     window, code = windows[context.seq], codes[context.seq][:, feature]
                     assert list(context.token_ids) == window.tokens.tolist()
-                    assert list(context.tokens) == [trained.lm.vocabulary[token] for token in window.tokens]
+                    assert list(context.tokens) == [
+                        trained.lm.vocabulary[token] for token in window.tokens
+                    ]
                     assert_allclose(context.activations, code, atol=1e-4)
                     assert_allclose(context.value, code[context.position], atol=1e-4)
-                    assert sign * context.value == pytest.approx(float((sign * code[1:]).max()), abs=1e-4)
+                    assert sign * context.value == pytest.approx(
+                        float((sign * code[1:]).max()), abs=1e-4
+                    )
                     checked += 1
     assert checked > 200
 
@@ -115,8 +141,12 @@ def test_the_stored_minus_pole_mirrors_the_plus_pole_in_logits(trained: Trained)
         found = get_feature(session, record, 3)
     assert found is not None
     plus, minus = found.poles["+"], found.poles["-"]
-    assert [(item.token, -item.logit) for item in plus.promoted] == [(i.token, i.logit) for i in minus.suppressed]
-    assert [(item.token, -item.logit) for item in plus.suppressed] == [(i.token, i.logit) for i in minus.promoted]
+    assert [(item.token, -item.logit) for item in plus.promoted] == [
+        (i.token, i.logit) for i in minus.suppressed
+    ]
+    assert [(item.token, -item.logit) for item in plus.suppressed] == [
+        (i.token, i.logit) for i in minus.promoted
+    ]
 
 
 def test_opposition_is_stored_with_its_null(trained: Trained) -> None:
@@ -126,17 +156,21 @@ def test_opposition_is_stored_with_its_null(trained: Trained) -> None:
         page = list_features(session, record, sort="opposition", descending=True)
         found = get_feature(session, record, page.rows[0].feature)
     assert page.rows[0].opposition is not None
-    assert found is not None and found.null_summary is not None and found.null_summary["draws"] == 20
+    assert found is not None
+    assert found.null_summary is not None
+    assert found.null_summary["draws"] == 20
 
 
 def test_indexing_again_swaps_the_index_and_mapping_again_the_map(trained: Trained) -> None:
     before = require_sae(trained.context.database, "tiny")
     *_, last = TASKS["index"][1](trained.context, IndexRequest(saes=["tiny"], tokens=300))
-    assert last.result is not None and last.result["tokens"] < 600
+    assert last.result is not None
+    assert last.result["tokens"] < 600
     *_, mapped = TASKS["map"][1](trained.context, MapRequest(sae="tiny", metric="directed"))
     after = require_sae(trained.context.database, "tiny")
     assert after.published_index_id != before.published_index_id
-    assert mapped.result is not None and after.published_map_id == mapped.result["map"]
+    assert mapped.result is not None
+    assert after.published_map_id == mapped.result["map"]
 
 
 def test_a_prompt_gives_the_signed_codes_of_its_tokens(trained: Trained) -> None:
@@ -144,7 +178,8 @@ def test_a_prompt_gives_the_signed_codes_of_its_tokens(trained: Trained) -> None
     text = "The boy saw a red ball."
     answer = read_prompt(shelf, PromptRequest(sae="tiny", text=text, limit=10, features=[7]))
     ids = trained.lm.tokenize(text)
-    assert answer.token_ids == ids and answer.special == [True] + [False] * (len(ids) - 1)
+    assert answer.token_ids == ids
+    assert answer.special == [True] + [False] * (len(ids) - 1)
     sae = open_sae(trained.context.settings, require_sae(trained.context.database, "tiny"))
     code = sae.encode(trained.lm.residual(torch.tensor([ids]), 1)[0])
     code[0] = 0
@@ -152,7 +187,8 @@ def test_a_prompt_gives_the_signed_codes_of_its_tokens(trained: Trained) -> None
     for item in answer.features:
         assert_allclose(item.activations, code[:, item.feature], atol=1e-5)
     sizes = [max(abs(item.max), abs(item.min)) for item in answer.features[1:]]
-    assert sizes == sorted(sizes, reverse=True) and len(sizes) <= 10
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(sizes) <= 10
     assert any(item.min < 0 for item in answer.features)
 
 
@@ -162,7 +198,8 @@ def test_prompt_ranks_follow_their_side(trained: Trained, rank: str) -> None:
     answer = read_prompt(shelf, PromptRequest(sae="tiny", text=TEXTS[0], rank=rank, limit=8))  # type: ignore[arg-type]
     key = {"+": lambda f: f.max, "-": lambda f: -f.min, "sum_abs": lambda f: f.sum_abs}[rank]
     values = [key(item) for item in answer.features]
-    assert values == sorted(values, reverse=True) and values[-1] > 0
+    assert values == sorted(values, reverse=True)
+    assert values[-1] > 0
 
 
 def test_steering_streams_each_token_once_and_zero_is_the_plain_text(trained: Trained) -> None:
@@ -199,8 +236,17 @@ def test_steering_streams_each_token_once_and_zero_is_the_plain_text(trained: Tr
         ({"name": "../x"}, "cannot be a folder"),
     ],
 )
-def test_bad_requests_end_in_a_sentence_and_leave_nothing(trained: Trained, changes: dict, words: str) -> None:
-    options = {"model": str(trained.folder), "layer": 1, "text": str(trained.text), "width": 48, "k": 6, "tokens": 500}
+def test_bad_requests_end_in_a_sentence_and_leave_nothing(
+    trained: Trained, changes: dict, words: str
+) -> None:
+    options = {
+        "model": str(trained.folder),
+        "layer": 1,
+        "text": str(trained.text),
+        "width": 48,
+        "k": 6,
+        "tokens": 500,
+    }
     before = sorted((trained.context.settings.data_dir / "saes").iterdir())
     with pytest.raises(ValueError, match=words):
         list(TASKS["train"][1](trained.context, TrainRequest(**(options | changes))))
@@ -213,7 +259,9 @@ def test_bad_requests_end_in_a_sentence_and_leave_nothing(trained: Trained, chan
 def test_useless_texts_end_in_a_sentence(trained: Trained, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.txt"
     path.write_bytes(content)
-    request = TrainRequest(model=str(trained.folder), layer=1, text=str(path), width=48, k=6, tokens=500)
+    request = TrainRequest(
+        model=str(trained.folder), layer=1, text=str(path), width=48, k=6, tokens=500
+    )
     with pytest.raises(ValueError, match="text"):
         list(TASKS["train"][1](trained.context, request))
 
