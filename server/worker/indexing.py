@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.concepts.score import ConceptScore, score_concepts
-from models.concepts.sentences import cut_sentences, mean_activations, presence
+from models.concepts.sentences import Sentence, cut_passages, mean_activations, presence
 from models.index.indexer import Indexer, run_index
 from models.index.opposition import score_opposition
 from models.language_model import LanguageModel
@@ -20,9 +20,10 @@ from server.worker.index_writer import publish
 from server.worker.library import Corpus
 from server.worker.progress import Progress
 
-SENTENCES = 4_000
-SENTENCE_CELLS = 100_000_000  # sentences × latents held at once
-FEWEST_SENTENCES = 400
+PASSAGES = 4_000
+SENTENCES_EACH = 3
+PASSAGE_CELLS = 100_000_000  # passages × latents held at once
+FEWEST_PASSAGES = 400
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,6 @@ class Indexing:
         self.indexers = [Indexer(target.sae, target.layer) for target in targets]
         self.done = 0  # windows
         self.published: dict[int, int] = {}
-        self._scores: list[list[ConceptScore]] | None = None
 
     def advance(self, windows: int) -> Iterator[Progress]:
         """Read on until `windows` windows are indexed."""
@@ -63,12 +63,11 @@ class Indexing:
         self.done = windows
 
     def publish(self) -> Iterator[Progress]:
-        """Show what is indexed so far; concept scores are made the first time."""
+        """Show what is indexed so far, with concept scores from its passages."""
         tokens = sum(len(window.tokens) for window in self.corpus.windows[: self.done])
-        if self._scores is None:
-            yield Progress(tokens, self.corpus.tokens, "looking for axes in single features")
-            self._scores = self._score_concepts()
-        for target, indexer, scores in zip(self.targets, self.indexers, self._scores, strict=True):
+        yield Progress(tokens, self.corpus.tokens, "looking for axes in single features")
+        every = self._score_concepts()
+        for target, indexer, scores in zip(self.targets, self.indexers, every, strict=True):
             yield Progress(tokens, self.corpus.tokens, f"writing the index of {target.name}")
             self.published[target.sae_id] = publish(
                 self.database,
@@ -104,17 +103,19 @@ class Indexing:
         """Per target, the built-in concepts that the indexed text can answer."""
         windows = self.corpus.windows[: self.done]
         widest = max(target.sae.config.d_sae for target in self.targets)
-        most = min(SENTENCES, SENTENCE_CELLS // widest)
-        sentences = cut_sentences(self.lm, windows, most) if most >= FEWEST_SENTENCES else []
-        if not sentences:
+        most = min(PASSAGES, PASSAGE_CELLS // widest)
+        passages: list[Sentence] = []
+        if most >= FEWEST_PASSAGES:
+            passages = cut_passages(self.lm, windows, most, SENTENCES_EACH)
+        if not passages:
             return [[] for _ in self.targets]
-        held = presence(len(self.lm.vocabulary), windows, sentences)
-        document = np.array([sentence.document for sentence in sentences])
+        held = presence(len(self.lm.vocabulary), windows, passages)
+        document = np.array([passage.document for passage in passages])
         scores: dict[int, list[ConceptScore]] = {}
         for layer in sorted({target.layer for target in self.targets}):
             chosen = [place for place, target in enumerate(self.targets) if target.layer == layer]
             saes = [self.targets[place].sae for place in chosen]
-            means = mean_activations(self.lm, layer, saes, windows, sentences)
+            means = mean_activations(self.lm, layer, saes, windows, passages)
             for place, mean in zip(chosen, means, strict=True):
                 scores[place] = score_concepts(self.lm.vocabulary, mean, held, document)
         return [scores[place] for place in range(len(self.targets))]

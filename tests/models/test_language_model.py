@@ -102,5 +102,5 @@ def test_a_folder_without_a_model_is_refused_with_a_sentence(tmp_path) -> None:
     "name", ["../../etc", "/etc/passwd", "http://169.254.169.254/x", "a/..", "C:\\x"]
 )
 def test_hostile_names_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="no model|no config"):
+    with pytest.raises(ValueError, match=r"no model|no config"):
         LanguageModel.load(name)
