@@ -25,6 +25,8 @@ def facts_of(view: View) -> list[Fact]:
         Fact("density +", percent(view["density"]["+"], 2)),
         Fact("pole balance", signed(view["pole_balance"]), _balance_help(view["pole_balance"])),
         Fact("opposition", signed(view["opposition"]), _opposition_help(view)),
+        Fact("consistency", signed(view["consistency"]), _consistency_help(view["consistency"])),
+        Fact("consistency", signed(view["consistency"]), _consistency_help(view["consistency"])),
         Fact("tokens indexed", count(view["tokens"])),
     ]
 
@@ -79,14 +81,16 @@ def _balance_help(value: float | None) -> str:
 
 def _opposition_help(view: View) -> str:
     if view["opposition"] is None:
-        return "not scored: opposite or strangers is unknown"
+        return "not scored: whether the poles are opposites or strangers is unknown"
+    text = "nats by which one pole's tokens fit where the other's stand, beyond chance"
     null = (view["opposition_null"] or {}).get("null_95")
-    text = "how far the poles mean opposite things on held-out text"
-    return (
-        f"{text}; by chance 95 % stay below {signed(null)}"
-        if isinstance(null, int | float)
-        else text
-    )
+    return text if null is None else f"{text}; 95 % of strangers stay below {signed(null)}"
+
+
+def _consistency_help(value: float | None) -> str:
+    if value is None:
+        return ""
+    return "κ of the signs in a text's two halves: 1 is about whole texts, 0 about single tokens"
 
 
 def _why_empty(view: View, pole: str, sae: SaeRecord) -> str:

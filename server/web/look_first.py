@@ -11,8 +11,6 @@ from sqlalchemy.orm import Session
 from server.store.concept_scores import ConceptScoreRow, list_concept_scores
 from server.store.saes import get_sae
 
-LEVEL = 0.05
-
 
 @dataclass(frozen=True)
 class Card:
@@ -56,13 +54,12 @@ def look_first(session: Session, sae_ids: Iterable[int]) -> LookFirst:
 
 
 def beats_null(row: ConceptScoreRow) -> bool:
-    """Whether both signs agree more often than 95 % of word sets drawn at random.
+    """Whether both signs are right more often than for 95 % of word sets drawn at random.
 
-    Above chance is not enough: two-sided features whose poles are strangers are above chance too.
+    Above chance is not enough: the search finds something for any two sets of words, and features
+    whose poles are strangers pass (docs/opposition.md).
     """
-    if row.both_signs is None or row.null_95 is None or row.p_value is None:
-        return False
-    return row.both_signs > row.null_95 and row.p_value < LEVEL
+    return None not in (row.both_signs, row.null_95) and row.both_signs > row.null_95
 
 
 def _card(sae_id: int, sae_name: str, row: ConceptScoreRow) -> Card:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from server.settings import Settings
 from server.store.migrate import migrate
@@ -23,6 +23,8 @@ from tests.builders import World, build_world
 from tests.server.web.fake_worker import FakeWorker
 
 CHROMIUM = "/usr/bin/chromium"
+PATIENCE = 30_000
+"""Milliseconds: these tests share two cores with whatever else the machine does."""
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-quic",
@@ -91,6 +93,7 @@ def playwright() -> Iterator[Playwright]:
         if os.environ.get("DIPOLE_REQUIRE_ALL") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as started:
         yield started
 

@@ -33,7 +33,7 @@ def test_a_page_fits_and_breaks_no_rule(
     watched.follow(page, site.url)
     page.goto(PAGES[name])
     if name == "map":
-        expect(page.locator(".map-status")).to_contain_text("32 features", timeout=60_000)
+        expect(page.locator(".map-status")).to_contain_text("Click opens one", timeout=120_000)
     if name == "steer":
         expect(page.locator("[data-role=columns]")).to_have_attribute("aria-busy", "false")
     width = page.evaluate(

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 @pytest.fixture
 def drawn(page: Page) -> Page:
     page.goto("/sae/1/map?feature=4")
-    expect(page.locator(".map-status")).to_contain_text("32 features", timeout=60_000)
+    expect(page.locator(".map-status")).to_contain_text("Click opens one", timeout=120_000)
     return page
 
 

@@ -89,8 +89,6 @@ def test_stop_ends_the_work_behind_the_page(page: Page, site: Site):
     page.locator("[data-role=stop]").click()
     expect(page.locator(".column-zero [data-role=note]")).to_have_text("Stopped.")
     site.step()
-    page.wait_for_timeout(0)
-    expect.set_options(timeout=10_000)
     assert eventually(page, lambda: site.worker.streams[0].closed)
 
 

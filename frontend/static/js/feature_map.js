@@ -2,7 +2,7 @@
 // and lists what is lassoed. Colours come from the page's own variables, so both themes fit.
 
 import { reader } from "./colours.js";
-import { colourOf, hoverText, symbolOf } from "./map_marks.js";
+import { colourOf, hoverText, markersOf } from "./map_marks.js";
 import { showSelection } from "./map_selection.js";
 
 export async function init(section) {
@@ -24,7 +24,11 @@ export async function init(section) {
   });
   plot.on("plotly_selected", (event) => {
     const chosen = (event?.points ?? []).filter((point) => point.curveNumber === 0);
-    showSelection(section, data, chosen.map((point) => point.pointIndex));
+    showSelection(
+      section,
+      data,
+      chosen.map((point) => point.pointIndex),
+    );
   });
   plot.on("plotly_deselect", () => showSelection(section, data, []));
   form.addEventListener("input", update);
@@ -100,8 +104,7 @@ function traces(data, colour, found, linked, style) {
   const marker = {
     size: data.features.length > 4000 ? 4 : 7,
     opacity: found.length ? 0.25 : 0.9,
-    symbol: all.map((index) => symbolOf(data, colour, index)),
-    ...colourOf(colour).marker(data, style),
+    ...markersOf(data, colour, style),
   };
   const base = points(all, { marker, unselected: { marker: { opacity: 0.15 } } });
   return [base, ring(found, 13), ring(linked < 0 ? [] : [linked], 20)];

@@ -3,23 +3,37 @@
 
 import { poleName, signed, visible } from "./numbers.js";
 
-const ONE_SIDED = 0.33;
+const THIRD = 1 / 3;
+const ORDINARY = 0.98;
 
+const POLES = ["--map-neg", "--map-zero", "--map-pos"];
 const CHOICES = {
   balance: {
-    legend: "Colour: pole balance, from −1 (only ever below zero, blue, ◂) through 0 (grey, ●) to +1 (only ever above zero, orange, ▸).",
-    marker: (data, style) => diverging(data.balance, 1, style, "balance"),
+    title: "balance",
+    legend:
+      "Colour: pole balance, from −1 (only ever below zero, blue, ◂) through 0 (grey, ●) to +1 (only ever above zero, orange, ▸).",
+    values: (data) => data.balance,
+    limit: () => 1,
+    colours: POLES,
+    symbols: ["triangle-left", "triangle-right"],
   },
   opposition: {
-    legend: "Colour: opposition, from −1 (blue, ◂) through 0 (grey, ●) to +1 (orange, ▸). Features without a score are grey.",
-    marker: (data, style) => diverging(data.opposition, 1, style, "opposition"),
+    title: "opposition, nats",
+    legend:
+      "Colour: opposition in nats. Violet ◆: the poles fit where each other stand, as opposites and siblings do; grey ●: not beyond chance, or not scored.",
+    values: (data) => data.opposition,
+    limit: (values) => ordinaryLimit(values),
+    colours: ["--map-low", "--map-zero", "--map-high"],
+    symbols: ["circle", "diamond"],
   },
   density: {
-    legend: "Colour: density of the + pole minus density of the − pole; blue ◂ fires more often below zero, orange ▸ above.",
-    marker: (data, style) => {
-      const values = densityDifference(data);
-      return diverging(values, Math.max(1e-9, ...values.map(Math.abs)), style, "density + less −");
-    },
+    title: "density + less −",
+    legend:
+      "Colour: density of the + pole less density of the − pole; blue ◂ fires more often below zero, orange ▸ above.",
+    values: (data) => data.features.map((_, i) => data.density_pos[i] - data.density_neg[i]),
+    limit: (values) => ordinaryLimit(values),
+    colours: POLES,
+    symbols: ["triangle-left", "triangle-right"],
   },
 };
 
@@ -27,49 +41,54 @@ export function colourOf(name) {
   return CHOICES[name] ?? CHOICES.balance;
 }
 
-export function symbolOf(data, colour, index) {
-  const value =
-    colour === "opposition" ? (data.opposition[index] ?? 0)
-    : colour === "density" ? relativeDifference(data, index)
-    : (data.balance[index] ?? 0);
-  if (value <= -ONE_SIDED) return "triangle-left";
-  return value >= ONE_SIDED ? "triangle-right" : "circle";
+// Colour and shape of every point; the scale is symmetric, so that its middle is exactly zero.
+export function markersOf(data, name, style) {
+  const choice = colourOf(name);
+  const values = choice.values(data).map((value) => value ?? 0);
+  const limit = choice.limit(values);
+  const [low, zero, high] = choice.colours.map((variable) => style.colour(variable));
+  return {
+    color: values,
+    symbol: values.map((value) => symbolOf(value / limit, choice.symbols)),
+    cmin: -limit,
+    cmid: 0,
+    cmax: limit,
+    colorscale: [
+      [0, low],
+      [0.5, zero],
+      [1, high],
+    ],
+    showscale: true,
+    colorbar: {
+      title: { text: choice.title, side: "right" },
+      thickness: 8,
+      len: 0.5,
+      outlinewidth: 0,
+      tickformat: "+.2~f",
+    },
+  };
+}
+
+function symbolOf(share, [low, high]) {
+  if (share <= -THIRD) return low;
+  return share >= THIRD ? high : "circle";
+}
+
+// The magnitude that 98 % of the values stay below, so that one outlier does not pale the rest.
+function ordinaryLimit(values) {
+  const sizes = values.map(Math.abs).sort((a, b) => a - b);
+  return sizes[Math.floor(ORDINARY * (sizes.length - 1))] || sizes.at(-1) || 1;
 }
 
 export function hoverText(data, index) {
   const lines = [
     `<b>${data.features[index]}</b>`,
-    `− ${escape(poleName(data.label_neg[index], data.max_neg[index]))}`,
-    `+ ${escape(poleName(data.label_pos[index], data.max_pos[index]))}`,
+    `− ${escaped(poleName(data.label_neg[index], data.max_neg[index]))}`,
+    `+ ${escaped(poleName(data.label_pos[index], data.max_pos[index]))}`,
     `balance ${signed(data.balance[index])}, opposition ${signed(data.opposition[index])}`,
     `fires on ${percent(data.density_neg[index])} below, ${percent(data.density_pos[index])} above`,
   ];
   return lines.join("<br>");
-}
-
-function diverging(values, limit, style, title) {
-  return {
-    color: values.map((value) => value ?? 0),
-    cmin: -limit,
-    cmid: 0,
-    cmax: limit,
-    colorscale: [
-      [0, style.colour("--map-neg")],
-      [0.5, style.colour("--map-zero")],
-      [1, style.colour("--map-pos")],
-    ],
-    showscale: true,
-    colorbar: { title: { text: title, side: "right" }, thickness: 8, len: 0.5, outlinewidth: 0, tickformat: "+.2~f" },
-  };
-}
-
-function densityDifference(data) {
-  return data.features.map((_, index) => data.density_pos[index] - data.density_neg[index]);
-}
-
-function relativeDifference(data, index) {
-  const total = data.density_pos[index] + data.density_neg[index];
-  return total ? (data.density_pos[index] - data.density_neg[index]) / total : 0;
 }
 
 function percent(share) {
@@ -77,6 +96,6 @@ function percent(share) {
 }
 
 // Plotly reads a few tags in texts; a token that looks like one must stay text.
-function escape(text) {
+function escaped(text) {
   return visible(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

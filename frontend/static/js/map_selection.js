@@ -3,7 +3,17 @@
 import { poleName, signed, visible } from "./numbers.js";
 
 const SHOWN = 200;
-const COLUMNS = ["feature", "label_neg", "label_pos", "balance", "density_neg", "density_pos", "opposition", "x", "y"];
+const COLUMNS = [
+  "feature",
+  "label_neg",
+  "label_pos",
+  "balance",
+  "density_neg",
+  "density_pos",
+  "opposition",
+  "x",
+  "y",
+];
 
 let address = null;
 

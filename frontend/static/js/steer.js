@@ -2,9 +2,9 @@
 // stops what is being written and starts again; the address always reproduces what is shown.
 
 import { signed } from "./numbers.js";
+import { events, Refused } from "./sse.js";
 import { SteerColumns } from "./steer_columns.js";
 import { columnStrengths, positionOf, strengthAt } from "./strength.js";
-import { events, Refused } from "./sse.js";
 
 const PAUSE = 250;
 
@@ -13,7 +13,11 @@ export function init(form) {
   const field = (name) => form.elements.namedItem(name);
   const part = (role) => form.querySelector(`[data-role=${role}]`);
   for (const name of ["sae", "feature"]) {
-    field(name).addEventListener("change", () => location.assign(addressOf(form, ["sae", "feature", "prompt", "seed", "temperature", "tokens"])));
+    field(name).addEventListener("change", () =>
+      location.assign(
+        addressOf(form, ["sae", "feature", "prompt", "seed", "temperature", "tokens"]),
+      ),
+    );
   }
   if (state.feature === null) return;
 
