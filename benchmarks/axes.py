@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from models.activations import training_batches, window_activations
-from models.concepts.score import score_concepts
+from models.concepts.score import answer, ask_concepts
 from models.concepts.sentences import cut_passages, mean_activations, presence
 from models.corpus import make_windows, read_documents
 from models.language_model import LanguageModel
@@ -41,6 +41,9 @@ def main() -> None:
         each: presence(len(lm.vocabulary), training_windows, cut) for each, cut in spans.items()
     }
     document = {each: np.array([span.document for span in cut]) for each, cut in spans.items()}
+    questions = {
+        each: ask_concepts(lm.vocabulary, tokens, document[each]) for each, tokens in held.items()
+    }
     rows = []
     for layer in options.layers:
         grid = list(product(options.sparsifiers, options.widths, options.ks, options.seeds))
@@ -66,7 +69,7 @@ def main() -> None:
         for each in options.sentences_each:
             means = mean_activations(lm, layer, saes, training_windows, spans[each])
             for cell, nmse, mean in zip(grid, errors, means, strict=True):
-                scores = score_concepts(lm.vocabulary, mean, held[each], document[each])
+                scores = [answer(question, mean, document[each]) for question in questions[each]]
                 name = dict(zip(("sparsifier", "width", "k", "seed"), cell, strict=True))
                 name |= {"layer": layer, "nmse": round(nmse, 4), "sentences": each}
                 print(json.dumps(name), flush=True)

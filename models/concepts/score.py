@@ -5,16 +5,14 @@ choice and scoring with sets of unrelated words of the same frequencies: two-sid
 poles are strangers pass for axes there, so a concept counts only above it (docs/opposition.md).
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from models.concepts.word_sets import load_word_sets, token_sets
 
 LEAST = 25  # sentences per side and split
 DRAWS = 200
@@ -45,83 +43,79 @@ class Sides(NamedTuple):
     b: Tensor
 
 
-@dataclass(frozen=True)
-class WordSets:
-    """A concept's two sides by the words that mark them, as they stand in `words.json`."""
+class Question(NamedTuple):
+    """A concept put to a text: its two sides (one row), and those of the null (a row per draw)."""
 
-    name: str
-    side_a: str
-    side_b: str
-    a: tuple[str, ...]
-    b: tuple[str, ...]
+    concept: str
+    sides: Sides
+    null: Sides
 
 
-@cache
-def load_word_sets() -> tuple[WordSets, ...]:
-    """The built-in concepts, by words."""
-    raw = json.loads(Path(__file__).with_name("words.json").read_text(encoding="utf-8"))
-    return tuple(
-        WordSets(name, sides["side_a"], sides["side_b"], tuple(sides["a"]), tuple(sides["b"]))
-        for name, sides in raw.items()
-    )
+def ask_concepts(
+    vocabulary: Sequence[str], held: Tensor, document: np.ndarray, seed: int = 0
+) -> list[Question]:
+    """Every built-in concept of which the text holds enough sentences; the same for all SAEs.
 
-
-def score_concepts(
-    vocabulary: Sequence[str], means: np.ndarray, held: Tensor, document: np.ndarray, seed: int = 0
-) -> list[ConceptScore]:
-    """Score every built-in concept of which the text holds enough sentences."""
-    sets = load_word_sets()
+    held bool [sentences, vocabulary]: which tokens a sentence holds; document [sentences].
+    """
     tokens = {
-        item.name: (token_sets(vocabulary, item.a), token_sets(vocabulary, item.b)) for item in sets
+        item.name: (token_sets(vocabulary, item.a), token_sets(vocabulary, item.b))
+        for item in load_word_sets()
     }
     barred = sorted({token for pair in tokens.values() for side in pair for token in side})
-    scores = [
-        score_concept(name, means, held, document, a, b, barred, seed)
-        for name, (a, b) in tokens.items()
-    ]
-    return [score for score in scores if score is not None]
+    asked = [ask(name, held, document, a, b, barred, seed) for name, (a, b) in tokens.items()]
+    return [question for question in asked if question is not None]
 
 
-def token_sets(vocabulary: Sequence[str], words: Sequence[str]) -> list[int]:
-    """The token ids that spell one of the words, with or without a space, capital or not."""
-    wanted = {word.casefold() for word in words}
-    return [index for index, text in enumerate(vocabulary) if text.strip().casefold() in wanted]
-
-
-def score_concept(
-    name: str,
-    means: np.ndarray,
+def ask(
+    concept: str,
     held: Tensor,
     document: np.ndarray,
     side_a: Sequence[int],
     side_b: Sequence[int],
     barred: Sequence[int],
     seed: int = 0,
-) -> ConceptScore | None:
-    """Score one concept; None when the text holds too few of its sentences.
+) -> Question | None:
+    """One concept by its tokens; None when the text holds too few of its sentences.
 
-    means [sentences, d_sae]; held bool [sentences, vocabulary]; even documents choose, odd ones
-    score. Words in `barred` (those of all concepts) do not enter the null's word sets.
+    Tokens in `barred` (those of all concepts) do not enter the null's word sets.
+    """
+    sides = _sides(held, [side_a], [side_b])
+    if not _has_enough(sides, document)[0]:
+        return None
+    random = np.random.default_rng(seed)
+    counts = held.sum(0).numpy()
+    free = np.setdiff1d(np.flatnonzero(counts > 0), np.array(list(barred)))
+    free = free[np.argsort(counts[free], kind="stable")]
+    drawn_a = [_matched(random, counts, free, side_a) for _ in range(DRAWS)]
+    drawn_b = [np.setdiff1d(_matched(random, counts, free, side_b), drawn) for drawn in drawn_a]
+    null = _sides(held, drawn_a, drawn_b)
+    enough = _has_enough(null, document)
+    return Question(concept, sides, Sides(null.a[enough], null.b[enough]))
+
+
+def answer(question: Question, means: np.ndarray, document: np.ndarray) -> ConceptScore:
+    """Choose the best latent on the even documents and score it on the odd ones, with its null.
+
+    means float32 [sentences, d_sae]: mean signed activations.
     """
     signs = Signs(means, document)
-    sides = _sides(held, [side_a], [side_b])
-    if not signs.has_enough(sides)[0]:
-        return None
-    choice = signs.choose_and_score(sides)
+    choice = signs.choose_and_score(question.sides)
     feature, sign, both = int(choice.feature[0]), int(choice.sign[0]), float(choice.both_signs[0])
     test = torch.from_numpy(document % 2 == 1)
-    side_masks = [(side[0].bool() & test).numpy() for side in sides]
-    auc = _auc(sign * means[:, feature], *side_masks)
-    null = _null(signs, held, side_a, side_b, barred, seed)
+    masks = [(side[0].bool() & test).numpy() for side in question.sides]
+    null = np.zeros(0)
+    if len(question.null.a):
+        null = signs.choose_and_score(question.null).both_signs
     return ConceptScore(
-        name,
+        question.concept,
         feature,
         sign,
-        auc,
+        _auc(sign * means[:, feature], *masks),
         both,
         float(np.quantile(null, 0.95)) if len(null) else float("nan"),
         float((np.sum(null >= both) + 1) / (len(null) + 1)),
-        sum(int(mask.sum()) for mask in side_masks),
+        sum(int(mask.sum()) for mask in masks),
     )
 
 
@@ -142,11 +136,6 @@ class Signs:
         self.negative = (values < 0).float()
         self.splits = [torch.from_numpy(document % 2 == half).float() for half in (0, 1)]
 
-    def has_enough(self, sides: Sides) -> np.ndarray:
-        """Per draw, whether both sides have LEAST sentences in both splits: bool [draws]."""
-        counts = torch.stack([(side * split).sum(-1) for side in sides for split in self.splits])
-        return (counts >= LEAST).all(0).numpy()
-
     def both_signs(self, sides: Sides, split: int) -> Tensor:
         """min over sides of the share with the right sign: [draws, 2 orientations, d_sae]."""
         a, b = (side * self.splits[split] for side in sides)
@@ -166,32 +155,23 @@ class Signs:
 
 def _sides(held: Tensor, side_a: Sequence[Sequence[int]], side_b: Sequence[Sequence[int]]) -> Sides:
     """One row per draw: sentences with a word of one side and none of the other."""
-    has_a, has_b = (
-        torch.stack([held[:, list(words)].any(1) for words in side]) for side in (side_a, side_b)
-    )
+    has_a, has_b = (_has_any(held, side) for side in (side_a, side_b))
     return Sides((has_a & ~has_b).float(), (has_b & ~has_a).float())
 
 
-def _null(
-    signs: Signs,
-    held: Tensor,
-    side_a: Sequence[int],
-    side_b: Sequence[int],
-    barred: Sequence[int],
-    seed: int,
-) -> np.ndarray:
-    """The held-out figure for DRAWS pairs of unrelated word sets, matched word by word in frequency."""
-    random = np.random.default_rng(seed)
-    counts = held.sum(0).numpy()
-    free = np.setdiff1d(np.flatnonzero(counts > 0), np.array(list(barred)))
-    free = free[np.argsort(counts[free], kind="stable")]
-    drawn_a = [_matched(random, counts, free, side_a) for _ in range(DRAWS)]
-    drawn_b = [np.setdiff1d(_matched(random, counts, free, side_b), drawn) for drawn in drawn_a]
-    sides = _sides(held, drawn_a, drawn_b)
-    enough = torch.from_numpy(signs.has_enough(sides))
-    if not enough.any():
-        return np.zeros(0)
-    return signs.choose_and_score(Sides(sides.a[enough], sides.b[enough])).both_signs
+def _has_any(held: Tensor, draws: Sequence[Sequence[int]]) -> Tensor:
+    """Which sentences hold any token of each draw: bool [draws, sentences]."""
+    wanted = torch.zeros(len(draws), held.shape[1])
+    for row, tokens in zip(wanted, draws, strict=True):
+        row[list(tokens)] = 1
+    used = wanted.any(0)
+    return wanted[:, used] @ held[:, used].T.float() > 0
+
+
+def _has_enough(sides: Sides, document: np.ndarray) -> Tensor:
+    """Per draw, whether both sides have LEAST sentences in both splits: bool [draws]."""
+    splits = [torch.from_numpy(document % 2 == half).float() for half in (0, 1)]
+    return (torch.stack([side @ split for side in sides for split in splits]) >= LEAST).all(0)
 
 
 def _matched(

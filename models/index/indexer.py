@@ -85,6 +85,7 @@ def run_index(
     for start in range(0, len(windows), WINDOWS_AT_ONCE):
         part = windows[start : start + WINDOWS_AT_ONCE]
         for batch in batch_windows(part, TOKENS_PER_FORWARD):
+            batch.sort()  # codes must come in the order of windows
             chosen = [part[index] for index in batch]
             numbers = np.array([first + start + index for index in batch])
             residuals = lm.residuals(torch.from_numpy(pad(chosen)), layers)
@@ -113,6 +114,7 @@ def _encode(
         np.repeat(numbers[row.numpy()], width),
         np.repeat(position.numpy(), width),
         code.values.float().cpu().numpy().ravel(),
+        sae.config.d_sae,
     )
 
 

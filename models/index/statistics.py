@@ -15,6 +15,7 @@ BINS = (HIGHEST_OCTAVE - LOWEST_OCTAVE) * BINS_PER_OCTAVE  # per pole
 EDGES = 2.0 ** (
     LOWEST_OCTAVE + np.arange(BINS + 1) / BINS_PER_OCTAVE
 )  # of |z|; the ends take what is beyond
+COUNTED_WHOLE = 4_000_000  # cells; beyond it only those that occur are touched
 DISPLAY_MERGE = 4  # bins merged for display: half an octave each
 
 
@@ -52,8 +53,7 @@ class Statistics:
             self.sums[pole] += sign * np.bincount(
                 feature, weights=size.astype(np.float64), minlength=features
             )
-            keys, counts = np.unique(feature * BINS + bin_of(size), return_counts=True)
-            self.histogram[pole].reshape(-1)[keys] += counts.astype(np.int32)
+            self._count(pole, feature * BINS + bin_of(size))
         np.maximum.at(self.extremes[0], groups.feature, np.maximum(groups.highest, 0))
         np.minimum.at(self.extremes[1], groups.feature, np.minimum(groups.lowest, 0))
         both = (groups.halves != 0).all(1)
@@ -61,6 +61,15 @@ class Statistics:
         self.signs += np.bincount(
             groups.feature[both] * 4 + pattern, minlength=features * 4
         ).reshape(-1, 4)
+
+    def _count(self, pole: int, cells: np.ndarray) -> None:
+        """Add one to each named cell of a pole's histogram."""
+        flat = self.histogram[pole].reshape(-1)
+        if flat.size <= COUNTED_WHOLE:
+            flat += np.bincount(cells, minlength=flat.size).astype(np.int32)
+        else:
+            found, counts = np.unique(cells, return_counts=True)
+            flat[found] += counts.astype(np.int32)
 
     def merge(self, other: "Statistics") -> None:
         """Take in another shard's statistics."""

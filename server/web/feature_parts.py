@@ -26,7 +26,6 @@ def facts_of(view: View) -> list[Fact]:
         Fact("pole balance", signed(view["pole_balance"]), _balance_help(view["pole_balance"])),
         Fact("opposition", signed(view["opposition"]), _opposition_help(view)),
         Fact("consistency", signed(view["consistency"]), _consistency_help(view["consistency"])),
-        Fact("consistency", signed(view["consistency"]), _consistency_help(view["consistency"])),
         Fact("tokens indexed", count(view["tokens"])),
     ]
 

@@ -59,7 +59,9 @@ def beats_null(row: ConceptScoreRow) -> bool:
     Above chance is not enough: the search finds something for any two sets of words, and features
     whose poles are strangers pass (docs/opposition.md).
     """
-    return None not in (row.both_signs, row.null_95) and row.both_signs > row.null_95
+    if row.both_signs is None or row.null_95 is None:
+        return False
+    return row.both_signs > row.null_95
 
 
 def _card(sae_id: int, sae_name: str, row: ConceptScoreRow) -> Card:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from models.concepts.score import ConceptScore, load_word_sets
+from models.concepts.score import ConceptScore
+from models.concepts.word_sets import load_word_sets
 from models.index.details import (
     Neighbours,
     TokenLogits,

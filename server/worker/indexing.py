@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.concepts.score import ConceptScore, score_concepts
+from models.concepts.score import ConceptScore, answer, ask_concepts
 from models.concepts.sentences import Sentence, cut_passages, mean_activations, presence
 from models.index.indexer import Indexer, run_index
 from models.index.opposition import score_opposition
@@ -100,7 +100,10 @@ class Indexing:
                 update_opposition(session, self.published[target.sae_id], values, summary)
 
     def _score_concepts(self) -> list[list[ConceptScore]]:
-        """Per target, the built-in concepts that the indexed text can answer."""
+        """Per target, the built-in concepts that the indexed text can answer.
+
+        One-sided SAEs are not asked: none of their codes is ever negative.
+        """
         windows = self.corpus.windows[: self.done]
         widest = max(target.sae.config.d_sae for target in self.targets)
         most = min(PASSAGES, PASSAGE_CELLS // widest)
@@ -111,11 +114,13 @@ class Indexing:
             return [[] for _ in self.targets]
         held = presence(len(self.lm.vocabulary), windows, passages)
         document = np.array([passage.document for passage in passages])
-        scores: dict[int, list[ConceptScore]] = {}
-        for layer in sorted({target.layer for target in self.targets}):
-            chosen = [place for place, target in enumerate(self.targets) if target.layer == layer]
+        questions = ask_concepts(self.lm.vocabulary, held, document)
+        scores: list[list[ConceptScore]] = [[] for _ in self.targets]
+        signed = [place for place, target in enumerate(self.targets) if target.sae.config.is_signed]
+        for layer in sorted({self.targets[place].layer for place in signed}):
+            chosen = [place for place in signed if self.targets[place].layer == layer]
             saes = [self.targets[place].sae for place in chosen]
             means = mean_activations(self.lm, layer, saes, windows, passages)
             for place, mean in zip(chosen, means, strict=True):
-                scores[place] = score_concepts(self.lm.vocabulary, mean, held, document)
-        return [scores[place] for place in range(len(self.targets))]
+                scores[place] = [answer(question, mean, document) for question in questions]
+        return scores

@@ -70,6 +70,14 @@ def test_the_jump_box_opens_what_it_finds(page: Page, modifier: str):
     expect(page).to_have_url(re.compile("/sae/1/feature/0$"))
 
 
+def test_escape_closes_the_jump_box_even_with_text_in_it(page: Page):
+    page.goto("/")
+    page.keyboard.press("Control+k")
+    page.locator("#jump input").fill("queen")
+    page.keyboard.press("Escape")
+    expect(page.locator("#jump")).to_be_hidden()
+
+
 def test_the_theme_stays_chosen_and_is_on_the_page_before_it_is_drawn(page: Page):
     page.goto("/")
     page.locator("[data-module=theme]").click()

@@ -71,3 +71,11 @@ def test_hover_texts_name_both_poles_and_markup_in_labels_is_text(drawn: Page):
     assert "− king" in texts[0]
     assert "+ queen" in texts[0]
     assert "&lt;b&gt;forest" in texts[1]
+
+
+def test_no_button_of_the_map_leads_elsewhere(drawn: Page):
+    titles = drawn.locator(".modebar-btn").evaluate_all(
+        "(buttons) => buttons.map((button) => button.dataset.title)"
+    )
+    assert len(titles) == 6
+    assert not [title for title in titles if re.search("share|cloud|edit|link", title, re.I)]

@@ -6,8 +6,9 @@ import torch
 
 from models.concepts.axes import axes_as_sae, make_axis
 from models.concepts.contrasts import load_contrasts
-from models.concepts.score import load_word_sets, score_concept, token_sets
+from models.concepts.score import ConceptScore, answer, ask
 from models.concepts.sentences import cut_sentences, mean_activations, presence
+from models.concepts.word_sets import load_word_sets, token_sets
 from models.language_model import LanguageModel
 from models.sae import SAEConfig, SparseAutoencoder
 
@@ -47,35 +48,35 @@ def planted(strength: float, seed: int = 0) -> tuple[np.ndarray, torch.Tensor, n
     return means, held, np.arange(1_200) // 6
 
 
+def score(means: np.ndarray, held: torch.Tensor, document: np.ndarray) -> ConceptScore | None:
+    question = ask("planted", held, document, range(5), range(5, 10), range(10))
+    return None if question is None else answer(question, means, document)
+
+
 def test_a_planted_axis_is_found_with_its_sign_and_beats_its_null() -> None:
     means, held, document = planted(strength=3.0)
-    score = score_concept("planted", means, held, document, range(5), range(5, 10), range(10))
-    assert score is not None
-    assert (score.feature, score.sign) == (3, -1)
-    assert score.both_signs > 0.95
-    assert score.auc > 0.99
-    assert score.null_95 < 0.75
-    assert score.p_value < 0.01
+    found = score(means, held, document)
+    assert found is not None
+    assert (found.feature, found.sign) == (3, -1)
+    assert found.both_signs > 0.95
+    assert found.auc > 0.99
+    assert found.null_95 < 0.75
+    assert found.p_value < 0.01
 
 
 def test_no_axis_does_not_beat_its_null() -> None:
     p_values = []
     for seed in range(8):
         means, held, document = planted(strength=0.0, seed=seed)
-        score = score_concept("none", means, held, document, range(5), range(5, 10), range(10))
-        assert score is not None
-        p_values.append(score.p_value)
+        found = score(means, held, document)
+        assert found is not None
+        p_values.append(found.p_value)
     assert sum(p < 0.05 for p in p_values) <= 2
 
 
 def test_too_few_sentences_give_no_score() -> None:
     means, held, document = planted(strength=3.0)
-    assert (
-        score_concept(
-            "few", means[:40], held[:40], document[:40], range(5), range(5, 10), range(10)
-        )
-        is None
-    )
+    assert score(means[:40], held[:40], document[:40]) is None
 
 
 def test_sentence_means_are_means_of_the_codes(lm: LanguageModel, windows) -> None:

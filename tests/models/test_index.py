@@ -157,7 +157,7 @@ def test_quantiles_and_histogram_follow_the_values(values: list[float]) -> None:
 
     array = np.array(values, dtype=np.float32)
     places = np.arange(len(array))
-    firings = sort_firings(np.zeros_like(places), np.zeros_like(places), places + 1, array)
+    firings = sort_firings(np.zeros_like(places), np.zeros_like(places), places + 1, array, 1)
     statistics = Statistics(1)
     statistics.add(firings, group_firings(firings, {0: len(array) + 1}), len(array))
     assert statistics.histogram.sum() == len(array)
@@ -191,7 +191,7 @@ def test_consistency_is_one_for_windows_of_one_sign_and_zero_by_chance() -> None
     values = {0: np.repeat(signs, 2), 1: random.choice([-1, 1], 800)}
     statistics = Statistics(2)
     for feature, value in values.items():
-        firings = sort_firings(np.full(800, feature), window, position, value.astype(np.float32))
+        firings = sort_firings(np.full(800, feature), window, position, value.astype(np.float32), 2)
         statistics.add(firings, group_firings(firings, dict.fromkeys(range(400), 11)), 4_000)
     kappa = statistics.consistency().kappa
     assert kappa[0] == pytest.approx(1.0)

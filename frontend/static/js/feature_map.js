@@ -5,6 +5,9 @@ import { reader } from "./colours.js";
 import { colourOf, hoverText, markersOf } from "./map_marks.js";
 import { showSelection } from "./map_selection.js";
 
+// Named one by one: the default set offers to share the chart through a service elsewhere.
+const BUTTONS = ["toImage", "zoom2d", "pan2d", "select2d", "lasso2d", "resetScale2d"];
+
 export async function init(section) {
   const part = (role) => section.querySelector(`[data-role=${role}]`);
   const form = section.querySelector("form");
@@ -55,7 +58,7 @@ export async function init(section) {
       displaylogo: false,
       responsive: true,
       scrollZoom: true,
-      modeBarButtonsToRemove: ["autoScale2d", "zoomIn2d", "zoomOut2d"],
+      modeBarButtons: [BUTTONS],
     });
     style.close();
     part("legend").textContent = colourOf(colour).legend;
