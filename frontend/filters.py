@@ -117,6 +117,8 @@ def visible(token: str) -> str:
     A leading space is left as it is, because most tokens of a text begin with one; a token that is
     nothing but spaces shows them as middle dots.
     """
+    if token.isprintable() and not token.isspace():
+        return token
     if token and not token.strip(" "):
         return "·" * len(token)
     return "".join(_visible_character(character) for character in token)

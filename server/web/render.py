@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse
 
 from frontend import TEMPLATES, Assets, read_assets
 from frontend.filters import FILTERS
+from frontend.token_strip import token_strip
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -49,7 +50,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self.environment.filters.update(FILTERS)
+        self.environment.filters.update(FILTERS, token_strip=token_strip)
         self.environment.globals["asset"] = self.assets.url
 
     def page(

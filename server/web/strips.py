@@ -4,9 +4,9 @@ Knows the JSON of a context; no HTML. Tokens at exactly zero are merged into run
 which keeps a page with eighty contexts small; the JSON has every token.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from frontend.filters import ladder, largest, visible
 
@@ -14,8 +14,7 @@ NEAR = 28
 """Tokens on either side of the extreme one that the one-line view may need."""
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """A token with a value, a special token, or a run of tokens at zero."""
 
     text: str
@@ -41,42 +40,40 @@ class ContextView:
 
 def context_view(context: dict[str, Any], special_ids: Collection[int]) -> ContextView:
     """What is drawn of one context; its colours are relative to its own largest magnitude."""
-    parts = list(_parts(context, special_ids))
-    position = context["position"]
+    position, length = context["position"], len(context["tokens"])
+    scale = largest(context["activations"])
+
+    def draw(begin: int, end: int) -> list[Part]:
+        return list(_parts(context, range(begin, end), scale, special_ids))
+
     return ContextView(
-        left=list(_merge(parts[max(0, position - NEAR) : position])),
-        extreme=parts[position],
-        right=list(_merge(parts[position + 1 : position + 1 + NEAR])),
-        parts=list(_merge(parts)),
+        left=draw(max(0, position - NEAR), position),
+        extreme=draw(position, position + 1)[0],
+        right=draw(position + 1, min(length, position + 1 + NEAR)),
+        parts=draw(0, length),
         value=context["value"],
         mean=context["mean"],
-        tokens=len(parts),
+        tokens=length,
         document=context["document"],
     )
 
 
-def _parts(context: dict[str, Any], special_ids: Collection[int]) -> Iterator[Part]:
-    scale = largest(context["activations"])
-    rows = zip(context["tokens"], context["token_ids"], context["activations"], strict=True)
-    for place, (token, token_id, value) in enumerate(rows):
-        yield Part(
-            text=visible(token),
-            value=value,
-            css=ladder(value, scale),
-            special=token_id in special_ids,
-            is_extreme=place == context["position"],
-        )
-
-
-def _merge(parts: Iterable[Part]) -> Iterator[Part]:
+def _parts(
+    context: dict[str, Any], places: range, scale: float, special_ids: Collection[int]
+) -> Iterator[Part]:
+    tokens, token_ids, activations = (
+        context[name] for name in ("tokens", "token_ids", "activations")
+    )
     run: list[str] = []
-    for part in parts:
-        if part.value == 0 and not part.special and not part.is_extreme:
-            run.append(part.text)
+    for place in places:
+        value, text = activations[place], visible(tokens[place])
+        is_special, is_extreme = token_ids[place] in special_ids, place == context["position"]
+        if value == 0 and not is_special and not is_extreme:
+            run.append(text)
             continue
         if run:
             yield Part("".join(run), 0.0, "pos-0")
             run = []
-        yield part
+        yield Part(text, value, ladder(value, scale), is_special, is_extreme)
     if run:
         yield Part("".join(run), 0.0, "pos-0")
