@@ -74,7 +74,8 @@ def worker(settings: Settings, arguments: argparse.Namespace) -> int:
                 if not arguments.follow_stdin:
                     _announce(address, f"worker at {address} (Ctrl-C stops it)", arguments.json)
 
-            _run(create_app(settings), listener, announce)
+            token = None if listener.family == socket.AF_UNIX else settings.token
+            _run(create_app(settings, token), listener, announce)
         finally:
             executor.stop()
             database.dispose()

@@ -119,7 +119,10 @@ class HttpSteerStream:
 def open_worker(settings: Settings) -> HttpWorkerClient:
     """A client of the worker these settings name; connects when first asked."""
     if settings.worker_url is not None:
-        return HttpWorkerClient(httpx.AsyncClient(base_url=settings.worker_url, timeout=TIMEOUT))
+        headers = {"authorization": f"Bearer {settings.token}"} if settings.token else {}
+        return HttpWorkerClient(
+            httpx.AsyncClient(base_url=settings.worker_url, timeout=TIMEOUT, headers=headers)
+        )
     transport = httpx.AsyncHTTPTransport(uds=str(settings.worker_socket))
     http = httpx.AsyncClient(base_url="http://worker", transport=transport, timeout=TIMEOUT)
     return HttpWorkerClient(http)

@@ -5,12 +5,14 @@ closed connection frees it at once. Knows nothing of pages.
 """
 
 import asyncio
+import hmac
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import torch
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from server.protocol import (
@@ -52,8 +54,8 @@ class Device:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The worker's application; models are loaded at first use."""
+def create_app(settings: Settings, token: str | None = None) -> FastAPI:
+    """The worker's application; models are loaded at first use. `token` is asked of every request."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -66,6 +68,20 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="Dipole worker", lifespan=lifespan, docs_url=None, redoc_url=None)
 
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        # Not FastAPI's own: it repeats the input, and NaN cannot be written as JSON.
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"] if part != "body")
+        return JSONResponse({"detail": f"{place}: {first['msg']}"}, 422)
+
+    def require_token(request: Request) -> None:
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if token is not None and not hmac.compare_digest(given.encode(), token.encode()):
+            raise HTTPException(401, "a token is needed: set DIPOLE_TOKEN for web and worker alike")
+
+    guarded = [Depends(require_token)]
+
     @app.exception_handler(torch.cuda.OutOfMemoryError)
     async def out_of_memory(_request: Request, _error: Exception) -> JSONResponse:
         return JSONResponse(
@@ -76,12 +92,12 @@ def create_app(settings: Settings) -> FastAPI:
     async def healthz() -> dict[str, bool]:
         return {"ok": True}
 
-    @app.post("/prompt")
+    @app.post("/prompt", dependencies=guarded)
     async def prompt(body: PromptRequest, request: Request) -> PromptResponse:
         device: Device = request.app.state.device
         return await device.call(read_prompt, device.shelf, body)
 
-    @app.post("/steer")
+    @app.post("/steer", dependencies=guarded)
     async def steer_route(body: SteerRequest, request: Request) -> StreamingResponse:
         device: Device = request.app.state.device
         if device.streams >= MOST_STREAMS:

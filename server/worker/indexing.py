@@ -104,7 +104,8 @@ class Indexing:
 
         One-sided SAEs are not asked: none of their codes is ever negative.
         """
-        windows = self.corpus.windows[: self.done]
+        # From the end: the demo's recipe was chosen on passages from the beginning.
+        windows = self.corpus.windows[: self.done][::-1]
         widest = max(target.sae.config.d_sae for target in self.targets)
         most = min(PASSAGES, PASSAGE_CELLS // widest)
         passages: list[Sentence] = []

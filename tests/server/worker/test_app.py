@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -105,6 +106,18 @@ def test_strengths_beyond_reason_are_refused(client: TestClient, strength: str) 
         "/steer", content=content % strength, headers={"content-type": "application/json"}
     )
     assert answer.status_code == 422
+
+
+def test_with_a_token_only_its_holder_is_answered(tmp_path: Path) -> None:
+    settings = Settings.read({}, data_dir=tmp_path)
+    migrate(settings.database_url)
+    body = {"sae": "absent", "text": "x"}
+    with TestClient(create_app(settings, "secret")) as client:
+        assert client.post("/prompt", json=body).status_code == 401
+        assert client.get("/healthz").status_code == 200
+        wrong = client.post("/prompt", json=body, headers={"authorization": "Bearer wrong"})
+        right = client.post("/prompt", json=body, headers={"authorization": "Bearer secret"})
+    assert (wrong.status_code, right.status_code) == (401, 422)
 
 
 def test_a_closed_stream_stops_generating_and_frees_its_place() -> None:
