@@ -27,7 +27,7 @@ def run_demo(context: TaskContext, request: DemoRequest) -> Iterator[Progress]:
     lm, model_id = load_model(database, DEMO)
     yield Progress(0, 1, "tokenising the demo stories")
     corpus = open_corpus(database, lm, model_id, DEMO_TEXT)
-    records = [_enter(context, lm, model_id, name) for name in DEMO_NAMES]
+    records = [enter_demo_sae(context, lm, model_id, name) for name in DEMO_NAMES]
     targets = [target_of(context, record) for record in records]
     indexing = Indexing(database, lm, targets, corpus)
     yield from indexing.advance(_windows_for(corpus.windows, request.first_tokens))
@@ -53,7 +53,7 @@ def _windows_for(windows: Sequence[Window], tokens: int) -> int:
     return len(windows)
 
 
-def _enter(context: TaskContext, lm: LanguageModel, model_id: int, name: str) -> SaeRecord:
+def enter_demo_sae(context: TaskContext, lm: LanguageModel, model_id: int, name: str) -> SaeRecord:
     """The demo SAE's row, made the first time."""
     full_name = f"{DEMO}-{name}"
     with context.database.read() as session:
