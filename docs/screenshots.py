@@ -1,0 +1,62 @@
+"""Screenshots of every page of a running demo, light and dark and at 380 px.
+
+    dipole demo &            # let the run finish
+    python docs/screenshots.py --url http://127.0.0.1:8000 --out docs/screenshots
+
+Knows nothing of what is on the pages.
+"""
+
+import argparse
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+PAGES = {
+    "library": "/",
+    "sae": "/sae/1?sort=consistency&order=desc",
+    "feature": "/sae/1/feature/183?by=mean",
+    "axis": "/sae/4/feature/0",
+    "prompt": "/prompt?sae=1&text=The+little+girl+was+sad,+but+her+mom+hugged+her.&rank=abs",
+    "map": "/sae/1/map?color=balance",
+    "steer": "/steer?sae=4&feature=0&prompt=Once+upon+a+time+there+was+a&seed=5&tokens=48&strength=12",
+}
+VIEWS = {"light": ("light", 1280, 900), "dark": ("dark", 1280, 900), "phone": ("light", 380, 800)}
+
+
+def main() -> None:
+    """Take them all, or those named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", default="http://127.0.0.1:8000")
+    parser.add_argument("--out", type=Path, default=Path("docs/screenshots"))
+    parser.add_argument("--pages", nargs="+", default=list(PAGES), choices=PAGES)
+    parser.add_argument("--views", nargs="+", default=["light", "dark"], choices=VIEWS)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        for view in options.views:
+            scheme, width, height = VIEWS[view]
+            size = {"width": width, "height": height}
+            page = browser.new_page(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
+            for name in options.pages:
+                page.goto(options.url + PAGES[name])
+                settle(page, name)
+                page.screenshot(path=options.out / f"{name}-{view}.png", full_page=name != "feature")
+        browser.close()
+
+
+def settle(page: Page, name: str) -> None:
+    """Wait until what moves on the page has stopped."""
+    page.wait_for_load_state("load")
+    if name == "steer":
+        page.wait_for_selector("[data-role=columns][aria-busy=true]")
+        page.wait_for_selector("[data-role=columns][aria-busy=false]", timeout=60_000)
+    if name == "map":
+        page.wait_for_selector(".js-plotly-plot")
+        page.wait_for_timeout(1_500)
+
+
+if __name__ == "__main__":
+    main()
