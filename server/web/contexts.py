@@ -46,11 +46,21 @@ class Link:
 
 
 @dataclass(frozen=True)
+class AxisLink:
+    """One axis to open: its address and what its poles stand for."""
+
+    url: str
+    minus: str
+    plus: str
+
+
+@dataclass(frozen=True)
 class LibraryPage:
     """Everything there is: models, SAEs, axes, what to look at first, what is being made."""
 
     saes: Sequence[SaeSummary]
     axes: Sequence[SaeSummary]
+    axis_features: Sequence[AxisLink]
     models: Sequence[ModelRecord]
     look_first: LookFirst
     runs: Sequence[RunRecord]
