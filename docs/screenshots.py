@@ -43,7 +43,9 @@ def main() -> None:
             for name in options.pages:
                 page.goto(options.url + PAGES[name])
                 settle(page, name)
-                page.screenshot(path=options.out / f"{name}-{view}.png", full_page=name != "feature")
+                page.screenshot(
+                    path=options.out / f"{name}-{view}.png", full_page=name == "library"
+                )
         browser.close()
 
 
