@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import Callable
 
 import httpx
@@ -6,6 +5,7 @@ import pytest
 
 from server.protocol import PromptRequest, SteerRequest
 from server.web.worker_client import BROKEN, HttpWorkerClient, WorkerRefused, WorkerUnavailable
+from tests.run_async import run_async
 
 PROMPT = PromptRequest(sae=1, text="x")
 STEER = SteerRequest(model=1, prompt="x")
@@ -18,7 +18,7 @@ def client_of(handler: Callable[[httpx.Request], httpx.Response]) -> HttpWorkerC
 
 
 def ask(handler: Callable[[httpx.Request], httpx.Response]):
-    return asyncio.run(client_of(handler).prompt(PROMPT))
+    return run_async(client_of(handler).prompt(PROMPT))
 
 
 def test_a_prompt_is_posted_as_it_is_and_read_back():
@@ -91,7 +91,7 @@ def test_a_stream_that_breaks_ends_with_an_error_event():
         await steer.aclose()
         return b"".join(chunks)
 
-    received = asyncio.run(read())
+    received = run_async(read())
     assert received.startswith(b"event: token")
     assert b"event: error" in received
     assert BROKEN.encode() in received
@@ -101,11 +101,11 @@ def test_a_stream_that_breaks_ends_with_an_error_event():
 @pytest.mark.parametrize(("status", "error"), [(422, WorkerRefused), (503, WorkerUnavailable)])
 def test_a_stream_that_is_refused_raises_before_its_first_byte(status: int, error: type[Exception]):
     with pytest.raises(error):
-        asyncio.run(client_of(lambda _: httpx.Response(status, json={"detail": "no"})).steer(STEER))
+        run_async(client_of(lambda _: httpx.Response(status, json={"detail": "no"})).steer(STEER))
 
 
 def test_health_is_false_while_nobody_answers():
     def handler(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("gone")
 
-    assert asyncio.run(client_of(handler).is_healthy()) is False
+    assert run_async(client_of(handler).is_healthy()) is False

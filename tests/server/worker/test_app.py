@@ -1,6 +1,5 @@
 """The worker over HTTP: answers, refusals, streams, and what a closed connection leaves."""
 
-import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from server.worker.app import Device, _stream, create_app
 from server.worker.progress import TaskContext
 from server.worker.tasks import TASKS
 from tests.models.tiny import TEXTS, save_tiny_lm
+from tests.run_async import run_async
 
 
 @pytest.fixture(scope="module")
@@ -143,5 +143,5 @@ def test_a_closed_stream_stops_generating_and_frees_its_place() -> None:
         return device.streams
 
     source = events()
-    assert asyncio.run(leave_early()) == 0
+    assert run_async(leave_early()) == 0
     assert len(made) <= 6
