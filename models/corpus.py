@@ -7,6 +7,7 @@ Knows nothing of SAEs or databases.
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,9 +52,13 @@ def read_documents(path: Path) -> Iterator[str]:
             for document in found:
                 empty = False
                 yield document
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(
             f"{path} is not UTF-8 text ({error}): give a .txt, .txt.gz or .jsonl file"
+        ) from error
+    except OSError as error:
+        raise ValueError(
+            f"{path} cannot be read ({error.strerror}): check its permissions"
         ) from error
     if empty:
         raise ValueError(f"{path} holds no text: give a file with at least one document")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
@@ -28,6 +29,7 @@ WEIGHT_FILES = [
     "config.json",
     "generation_config.json",
 ]
+DUPLICATES = ["original/*", "consolidated*", "*/*"]
 TOKENIZER_FILES = [
     "tokenizer*",
     "special_tokens_map.json",
@@ -80,7 +82,7 @@ class LanguageModel:
             tokenizer = AutoTokenizer.from_pretrained(
                 path, local_files_only=True, trust_remote_code=False
             )
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             first = (
                 str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             )
@@ -218,7 +220,9 @@ def resolve_source(source: str) -> str:
         return str(path.resolve())
     try:
         validate_repo_id(source)
-        return snapshot_download(source, allow_patterns=[*WEIGHT_FILES, *TOKENIZER_FILES])
+        return snapshot_download(
+            source, allow_patterns=[*WEIGHT_FILES, *TOKENIZER_FILES], ignore_patterns=DUPLICATES
+        )
     except (HFValidationError, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise ValueError(
             f"no model {source!r}: it is neither a folder here nor a model that can be fetched from the hub; "

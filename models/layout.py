@@ -13,6 +13,7 @@ from sklearn.manifold import TSNE, trustworthiness
 
 Metric = Literal["axis", "directed"]
 NEIGHBOURS = 15
+MOST_ROWS = 8_192  # all distances are held at once: 256 MB each copy
 
 
 class Layout(NamedTuple):
@@ -33,10 +34,14 @@ def lay_out(
     metric: Metric = "axis",
     seed: int = 0,
 ) -> Layout:
-    """Place decoder rows in the plane by exact-distance Barnes–Hut t-SNE of cosine distances."""
+    """Place decoder rows in the plane by Barnes–Hut t-SNE of all cosine distances."""
     if len(rows) != len(features):
         raise ValueError(
             f"{len(rows)} rows but {len(features)} feature numbers: give one number per row"
+        )
+    if len(rows) > MOST_ROWS:
+        raise ValueError(
+            f"a map of {len(rows):,} decoder rows is beyond the {MOST_ROWS:,} that can be laid out yet"
         )
     distances = distance_matrix(rows, metric)
     if len(rows) < 4:

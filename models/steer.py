@@ -67,7 +67,7 @@ def generate(
 
     Edits act on prompt and generated tokens, position 0 (BOS, the attention sink) left out.
     All rows draw from one seeded stream of uniform numbers, so that equal strengths give equal
-    text whatever else is in the batch. A row ends with the end-of-text token, which is yielded.
+    text within a batch; across batch sizes only matrix kernels differ, by rounding. A row ends with the end-of-text token, which is yielded.
     Raises ValueError when prompt and new tokens exceed the model's context.
     """
     if len(prompt) + max_new_tokens > lm.context:
@@ -78,7 +78,7 @@ def generate(
     if any(len(edit.strengths) != rows for edit in edits):
         raise ValueError(f"every edit needs one strength per row, {rows} in all")
     random = torch.Generator().manual_seed(seed)
-    ends = _end_tokens(lm)
+    ends = end_tokens(lm)
     cache = DynamicCache(config=lm.model.config)
     ids = torch.tensor([list(prompt)] * rows, device=lm.device)
     alive = [True] * rows
@@ -107,7 +107,10 @@ def choose_token(
     cumulative = (logits.double() / temperature).softmax(-1).cumsum(-1)
     last = logits.shape[-1] - 1
     return (
-        torch.searchsorted(cumulative, torch.full((len(logits), 1), draw, dtype=torch.float64))
+        torch.searchsorted(
+            cumulative,
+            torch.full((len(logits), 1), draw, dtype=torch.float64, device=logits.device),
+        )
         .squeeze(-1)
         .clamp(max=last)
     )
@@ -159,7 +162,8 @@ def _hooks(edits: Sequence[SteerEdit], skip_first: bool) -> dict[int, Callable[[
     return {layer: at(layer) for layer in {edit.layer for edit in edits}}
 
 
-def _end_tokens(lm: LanguageModel) -> set[int]:
+def end_tokens(lm: LanguageModel) -> set[int]:
+    """The token ids at which the model ends a text."""
     ends = lm.model.generation_config.eos_token_id
     found = ends if isinstance(ends, list) else [ends]
     return {token for token in [*found, lm.tokenizer.eos_token_id] if token is not None}

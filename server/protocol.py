@@ -66,8 +66,8 @@ class PromptResponse(Message):
 class Edit(Message):
     """One change of the residual stream along one feature (spec: science §5).
 
-    Strength is in the feature's own activation units: `add` adds strength·d_i to the
-    reconstruction, `clamp` sets z_i, `scale` multiplies z_i (1 is unsteered), `project` sets the
+    Strength is in the feature's own activation units: `add` adds strength·d_i /
+    input_scale to the residual stream, `clamp` sets z_i, `scale` multiplies z_i (1 is unsteered), `project` sets the
     projection on d_i.
     """
 

@@ -123,7 +123,7 @@ def saes(arguments: argparse.Namespace) -> None:
     """Train the demo's SAEs, measure them on the last tenth of the stories, make the axes."""
     lm = LanguageModel.load(str(arguments.model), arguments.device, "demo")
     windows = list(make_windows(lm, read_documents(arguments.text)))
-    held_out = windows[-(len(windows) // 10) :]
+    held_out = windows[-max(1, len(windows) // 10) :]
     training = windows[: -len(held_out)]
     recipe = Recipe(
         arguments.layer, arguments.width, arguments.k, arguments.tokens, seed=arguments.seed

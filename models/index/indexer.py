@@ -21,6 +21,7 @@ from models.sae import SparseAutoencoder
 EXAMPLES = 20
 SHORTEST_FOR_MEAN = 8  # tokens: a mean over fewer says little
 WINDOWS_AT_ONCE = 256
+CODES_AT_ONCE = 1 << 26  # pre-activations held at once
 KINDS = ("extreme", "mean")
 POLES = ("+", "-")
 
@@ -105,16 +106,32 @@ def _encode(
     lengths = torch.tensor([len(window.tokens) for window in windows])
     places = torch.arange(residual.shape[1])[None]
     row, position = torch.nonzero((places > 0) & (places < lengths[:, None]), as_tuple=True)
+    step = max(256, CODES_AT_ONCE // sae.config.d_sae)
+    parts = [
+        _codes(sae, residual, numbers, row[start : start + step], position[start : start + step])
+        for start in range(0, len(row), step)
+    ]
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return sort_firings(*columns, sae.config.d_sae)
+
+
+def _codes(
+    sae: SparseAutoencoder,
+    residual: torch.Tensor,
+    numbers: np.ndarray,
+    row: torch.Tensor,
+    position: torch.Tensor,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Feature, window, position and value of every code at these tokens, zeros included."""
     code = sae.encode_sparse(
         residual[row.to(residual.device), position.to(residual.device)].float()
     )
     width = code.indices.shape[1]
-    return sort_firings(
+    return (
         code.indices.cpu().numpy().ravel(),
         np.repeat(numbers[row.numpy()], width),
         np.repeat(position.numpy(), width),
         code.values.float().cpu().numpy().ravel(),
-        sae.config.d_sae,
     )
 
 

@@ -58,8 +58,10 @@ def _read(directory: Path) -> dict[str, Any]:
     document = load_json(directory / SETTINGS)
     if not isinstance(document, dict) or document.get("format") != "dipole-sae-1":
         raise ValueError(
-            f"{directory / SETTINGS} was not written by Dipole: use `dipole import` for other formats"
+            f"{directory / SETTINGS} was not written by Dipole: only its own format can be read yet"
         )
+    if not isinstance(document.get("sae"), dict) or not isinstance(document.get("about"), dict):
+        raise ValueError(f"{directory / SETTINGS} lacks its settings: copy or train the SAE again")
     return document
 
 

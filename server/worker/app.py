@@ -6,6 +6,7 @@ closed connection frees it at once. Knows nothing of pages.
 
 import asyncio
 import hmac
+import logging
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -29,6 +30,8 @@ from server.worker.handlers import read_prompt, steer
 from server.worker.shelf import Shelf
 
 MOST_STREAMS = 16
+logger = logging.getLogger(__name__)
+
 RETRY_AFTER = {"Retry-After": "2"}
 
 
@@ -124,6 +127,10 @@ async def _stream(
             event = await device.call(_next, events)
     except HTTPException as error:
         yield f"event: error\ndata: {WorkerError(detail=str(error.detail)).model_dump_json()}\n\n"
+    except Exception:
+        logger.exception("a stream broke")
+        detail = "the worker failed while it wrote: its log says why"
+        yield f"event: error\ndata: {WorkerError(detail=detail).model_dump_json()}\n\n"
     finally:
         device.streams -= 1
 

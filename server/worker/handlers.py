@@ -9,7 +9,7 @@ import torch
 from tokenizers.decoders import DecodeStream
 
 from models.language_model import LanguageModel
-from models.steer import SteerEdit, generate
+from models.steer import SteerEdit, end_tokens, generate
 from server.protocol import (
     MAX_PROMPT_TOKENS,
     PromptFeature,
@@ -64,9 +64,9 @@ def steer(shelf: Shelf, request: SteerRequest) -> Iterator[SteerToken | SteerEnd
     edits = [_edit(shelf, lm, request, index, rows) for index in range(len(request.edits))]
     strengths = [_shown(request, row) for row in rows]
     prompt = _tokens(lm, request.prompt, request.max_new_tokens)
-    streams = [DecodeStream(skip_special_tokens=True) for _ in rows]
+    streams = [DecodeStream(ids=prompt, skip_special_tokens=True) for _ in rows]
     texts = ["" for _ in rows]
-    ends = {lm.tokenizer.eos_token_id}
+    ends = end_tokens(lm)
     backend = lm.tokenizer.backend_tokenizer
     for token in generate(
         lm, prompt, edits, len(rows), request.max_new_tokens, request.seed, request.temperature
@@ -108,6 +108,8 @@ def _shown(request: SteerRequest, row: float | None) -> float:
 
 def _tokens(lm: LanguageModel, text: str, more: int) -> list[int]:
     token_ids = lm.tokenize(text)
+    if not token_ids:
+        raise ValueError("the text yields no token: type something")
     most = min(MAX_PROMPT_TOKENS, lm.context - more)
     if len(token_ids) > most:
         raise ValueError(

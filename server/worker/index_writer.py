@@ -27,6 +27,7 @@ from server.store.index_rows import ExampleRow, FeatureRow
 from server.store.indexes import (
     begin_index,
     delete_index,
+    list_indexes,
     publish_index,
     write_examples,
     write_features,
@@ -54,6 +55,7 @@ def publish(
     """
     with database.write() as session:
         index_id = begin_index(session, sae_id, corpus.id)
+    _delete_others(database, sae_id, index_id, "building")  # left by a process that was killed
     try:
         rows = _Rows(lm, indexer, corpus, axis_labels)
         for start in range(0, indexer.sae.config.d_sae, FEATURES_AT_ONCE):
@@ -78,7 +80,19 @@ def publish(
         with database.write() as session:
             delete_index(session, index_id)
         raise
+    _delete_others(database, sae_id, index_id, "replaced")
     return index_id
+
+
+def _delete_others(database: Database, sae_id: int, index_id: int, state: str) -> None:
+    """Remove the SAE's other indexes in this state, a few features at a time."""
+    with database.read() as session:
+        old = [index.id for index in list_indexes(session, sae_id) if index.state == state]
+    for other in old:
+        is_gone = other == index_id
+        while not is_gone:
+            with database.write() as session:
+                is_gone = delete_index(session, other, FEATURES_AT_ONCE)
 
 
 class _Rows:

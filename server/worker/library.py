@@ -60,16 +60,21 @@ class Corpus:
         return counts
 
 
-def load_model(database: Database, source: str, device: str = "cpu") -> tuple[LanguageModel, int]:
-    """Load `demo`, a known model's name, a folder or a hub id; returns it with its database id."""
+def read_model(database: Database, source: str, device: str = "cpu") -> LanguageModel:
+    """Load `demo`, a known model's name, a folder or a hub id; enters nothing."""
     with database.read() as session:
         known = get_model(session, source)
     place = known.source if known else source
-    lm = LanguageModel.load(
-        str(DEMO_MODEL) if place == DEMO else place, device, known.name if known else source
-    )
+    name = known.name if known else source
+    return LanguageModel.load(str(DEMO_MODEL) if place == DEMO else place, device, name)
+
+
+def enter_model(database: Database, lm: LanguageModel, source: str) -> int:
+    """The database id of a model that was read from `source`, made the first time."""
     with database.write() as session:
-        model_id = upsert_model(
+        known = get_model(session, source)
+        place = known.source if known else source
+        return upsert_model(
             session,
             name=lm.name,
             source=place,
@@ -81,7 +86,12 @@ def load_model(database: Database, source: str, device: str = "cpu") -> tuple[La
             bos_token_id=lm.bos_token_id,
             is_demo=place == DEMO,
         )
-    return lm, model_id
+
+
+def load_model(database: Database, source: str, device: str = "cpu") -> tuple[LanguageModel, int]:
+    """Load a model and enter it; returns it with its database id."""
+    lm = read_model(database, source, device)
+    return lm, enter_model(database, lm, source)
 
 
 def require_sae(database: Database, key: int | str) -> SaeRecord:
@@ -108,7 +118,7 @@ def open_sae(settings: Settings, record: SaeRecord, device: str = "cpu") -> Spar
     sae = load_sae(folder, device)
     if sha256_of(folder / WEIGHTS) != record.sha256:
         raise ValueError(
-            f"{folder / WEIGHTS} is not the file that was entered as {record.name}: train or import it again"
+            f"{folder / WEIGHTS} is not the file that was entered as {record.name}: train it again"
         )
     return sae
 
@@ -155,17 +165,29 @@ def enter_sae(
         )
 
 
+def read_windows(lm: LanguageModel, text: Path, tokens: int | None = None) -> list[Window]:
+    """The windows of a text, up to that many tokens. Raises ValueError when there are none."""
+    windows = list(take_tokens(make_windows(lm, read_documents(text)), tokens))
+    if not windows:
+        raise ValueError(f"{text} yields no window of two tokens or more: give a longer text")
+    return windows
+
+
 def open_corpus(
-    database: Database, lm: LanguageModel, model_id: int, text: Path, tokens: int | None = None
+    database: Database,
+    lm: LanguageModel,
+    model_id: int,
+    text: Path,
+    tokens: int | None = None,
+    windows: list[Window] | None = None,
 ) -> Corpus:
     """Tokenise a text, store its windows once, and return them.
 
     `tokens` takes the first windows up to that many tokens; the corpus is then one of its own.
+    `windows` are those of the text, where the caller has read them already.
     """
-    windows = list(take_tokens(make_windows(lm, read_documents(text)), tokens))
+    windows = read_windows(lm, text, tokens) if windows is None else windows
     mark = fingerprint(lm, text) + (f":{tokens}" if tokens is not None else "")
-    if not windows:
-        raise ValueError(f"{text} yields no window of two tokens or more: give a longer text")
     with database.read() as session:
         known = find_corpus(session, model_id, mark)
     name = text.name if tokens is None else f"{text.name}, first {tokens:,} tokens"

@@ -8,6 +8,7 @@ from pathlib import Path
 from models.activations import training_batches
 from models.corpus import Window
 from models.evaluate.fidelity import measure_fidelity
+from models.layout import MOST_ROWS
 from models.sae import SAEConfig
 from models.sae.checkpoint import save_sae
 from models.sae.config import WITH_K
@@ -16,12 +17,13 @@ from server.protocol import TrainRequest
 from server.store.saes import get_sae
 from server.store.session import Database
 from server.worker.indexing import Indexing, Target
-from server.worker.library import enter_sae, load_model, open_corpus
+from server.worker.library import enter_model, enter_sae, open_corpus, read_model, read_windows
 from server.worker.progress import Progress, TaskContext
 from server.worker.task_map import map_sae
 
 HELD_OUT_SHARE = 0.1
 HELD_OUT_WINDOWS = 400
+FEWEST_HELD_OUT = 20  # tokens
 SPARSITY_WEIGHTS = {"relu": 1.0, "jumprelu": 0.01, "vsae": 1e-4}
 INITIAL_THRESHOLD = 0.1  # θ of jumprelu, in scaled units
 
@@ -30,14 +32,17 @@ def run_train(context: TaskContext, request: TrainRequest) -> Iterator[Progress]
     """Everything from text to a browsable SAE; nothing is entered before it is trained and saved."""
     text = Path(request.text)
     yield Progress(0, request.tokens, "loading the language model")
-    lm, model_id = load_model(context.database, request.model)
+    lm = read_model(context.database, request.model)
     layer = lm.layers // 2 if request.layer is None else request.layer
     lm.check_layer(layer)
     config = sae_config(request, lm.d_in)
     recipe = train_config(request)
-    corpus = open_corpus(context.database, lm, model_id, text)
-    training, held_out = split(corpus.windows)
+    windows = read_windows(lm, text)
+    training, held_out = split(windows)
     name = free_name(context.database, request, lm.name, layer)
+    # Nothing is entered before the whole request has been found possible.
+    model_id = enter_model(context.database, lm, request.model)
+    corpus = open_corpus(context.database, lm, model_id, text, windows=windows)
     batches = training_batches(lm, layer, training, recipe.batch, recipe.tokens, recipe.seed)
     update: TrainUpdate | None = None
     for update in train([(config, recipe)], batches):
@@ -59,21 +64,37 @@ def run_train(context: TaskContext, request: TrainRequest) -> Iterator[Progress]
         "fidelity": fidelity._asdict(),
         "dead_at_end": update.steps[0].dead,
     }
-    folder = context.settings.data_dir / "saes" / name
-    save_sae(folder, sae, about)
+    folder = _new_folder(context.settings.data_dir / "saes" / name)
     try:
-        sae_id = enter_sae(context.database, lm, model_id, folder, f"saes/{name}", name, fidelity)
+        save_sae(folder, sae, about)
+        sae_id = enter_sae(
+            context.database, lm, model_id, folder, f"saes/{folder.name}", name, fidelity
+        )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     indexing = Indexing(context.database, lm, [Target(sae_id, name, sae, layer)], corpus)
     yield from indexing.advance(len(corpus.windows))
     yield from indexing.publish()
-    yield Progress(corpus.tokens, corpus.tokens, f"mapping {name}")
-    map_sae(context.database, sae_id, sae, "axis", request.seed)
     yield from indexing.oppose()
+    if config.d_sae <= MOST_ROWS:
+        yield Progress(corpus.tokens, corpus.tokens, f"mapping {name}")
+        map_sae(context.database, sae_id, sae, "axis", request.seed)
     result = {"sae": sae_id, "name": name, "layer": layer, **fidelity._asdict()}
     yield Progress(corpus.tokens, corpus.tokens, f"{name} is in the library", result)
+
+
+def _new_folder(path: Path) -> Path:
+    """A folder that was not there: two trainings of one name must not share files."""
+    number = 1
+    while True:
+        folder = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
 
 
 def sae_config(request: TrainRequest, d_in: int) -> SAEConfig:
@@ -113,6 +134,12 @@ def split(windows: Sequence[Window]) -> tuple[Sequence[Window], Sequence[Window]
         )
     first = documents - max(1, int(documents * HELD_OUT_SHARE))
     cut = next(place for place, window in enumerate(windows) if window.document >= first)
+    held_out = sum(len(window.tokens) - 1 for window in windows[cut:])
+    if held_out < FEWEST_HELD_OUT:
+        raise ValueError(
+            f"the last tenth of the text has {held_out} tokens, but {FEWEST_HELD_OUT} are needed "
+            "to measure on: give a longer text"
+        )
     return windows[:cut], windows[cut:]
 
 

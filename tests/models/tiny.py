@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM
 from transformers.models.gemma2 import Gemma2Config
 from transformers.models.gemma3 import Gemma3TextConfig
 from transformers.models.gpt2 import GPT2Config
@@ -14,6 +13,7 @@ from transformers.models.llama import LlamaConfig
 from transformers.models.qwen2 import Qwen2Config
 from transformers.models.qwen3 import Qwen3Config
 
+from models.demo.tokenizer import train_tokenizer
 from models.language_model import LanguageModel
 
 VOCABULARY = 320
@@ -70,21 +70,6 @@ CONFIGS = {
 }
 
 
-def tiny_tokenizer() -> PreTrainedTokenizerFast:
-    """A byte-level BPE of VOCABULARY pieces."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=[END],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(TEXTS, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END, eos_token=END)
-
-
 def tiny_lm(family: str = "gpt_neox", seed: int = 0) -> LanguageModel:
     """A random model of one family, its residual stream wide enough to be interesting."""
     torch.manual_seed(seed)
@@ -93,7 +78,7 @@ def tiny_lm(family: str = "gpt_neox", seed: int = 0) -> LanguageModel:
         for parameter in model.parameters():
             if parameter.ndim == 2:
                 parameter.mul_(4)
-    return LanguageModel(model, tiny_tokenizer(), f"tiny-{family}")
+    return LanguageModel(model, train_tokenizer(TEXTS, VOCABULARY), f"tiny-{family}")
 
 
 def save_tiny_lm(folder: Path, family: str = "gpt_neox") -> Path:
