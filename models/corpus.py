@@ -73,7 +73,7 @@ def make_windows(
     room = context - len(bos)
     number = 0
     for texts in _grouped(documents, TOKENIZED_TOGETHER):
-        for ids in lm.tokenizer(texts, add_special_tokens=False)["input_ids"]:
+        for ids in lm.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]:
             for start in range(0, len(ids), room):
                 tokens = np.array(bos + ids[start : start + room], dtype=np.int32)
                 if len(tokens) > 1:

@@ -121,7 +121,7 @@ class LanguageModel:
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids of a text behind one BOS (where the tokenizer has one), nothing else added."""
-        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return ids if self.bos_token_id is None else [self.bos_token_id, *ids]
 
     def residual(
