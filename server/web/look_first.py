@@ -70,7 +70,7 @@ def _card(sae_id: int, sae_name: str, row: ConceptScoreRow) -> Card:
         concept=row.concept,
         sae_name=sae_name,
         feature=row.feature,
-        url=f"/sae/{sae_id}/feature/{row.feature}",
+        url=f"/sae/{sae_id}/feature/{row.feature}?by=mean",
         minus=minus,
         plus=plus,
         auc=row.auc,

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 from frontend.filters import axis_name
 from server.store.language_models import get_model
 from server.store.saes import SaeRecord
+from server.web.concept_facts import concept_facts
 from server.web.contexts import FeaturePage
 from server.web.deps import RendererDep, SaeDep, SessionDep, VocabulariesDep
 from server.web.feature_parts import facts_of, half_of, presets_of
@@ -45,7 +46,7 @@ def get_feature_page(
         plus_label=halves[1].label,
         pole=view["pole"],
         by=by,
-        facts=facts_of(view),
+        facts=[*concept_facts(session, sae, feature, view["pole"]), *facts_of(view)],
         histogram=histogram_view(view),
         halves=halves,
         aligned=view["neighbours"]["aligned"],

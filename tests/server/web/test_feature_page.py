@@ -143,3 +143,20 @@ def test_what_is_not_there_says_what_to_do(client: TestClient, url: str, said: s
     assert html.status_code == json.status_code == 404
     assert said in html.text
     assert said in json.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "sides"), [("", "− male ↔ female +"), ("?pole=-", "− female ↔ male +")]
+)
+def test_the_concept_it_is_an_axis_of_is_named_and_flips_with_the_view(
+    page: Page, query: str, sides: str
+):
+    facts = page(f"/sae/1/feature/0{query}").select_one(".facts")
+    assert "gender" in [name.text for name in facts.select("dt")]
+    assert sides in facts.text
+
+
+def test_a_concept_that_did_not_beat_its_null_is_not_claimed(page: Page):
+    for feature in (4, 5):
+        names = [name.text for name in page(f"/sae/1/feature/{feature}").select(".facts dt")]
+        assert not {"sentiment", "tense"} & set(names)

@@ -58,7 +58,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
     database = Database(settings.database_url)
     context = TaskContext(settings, database)
     request = TrainRequest(
-        model=str(model), layer=1, text=str(text), width=48, k=6, tokens=6_000, name="tiny"
+        model=str(model), layer=1, text=str(text), width=64, k=6, tokens=6_000, name="tiny"
     )
     *_, last = TASKS["train"][1](context, request)
     assert last.result is not None
@@ -77,7 +77,7 @@ def test_a_trained_sae_is_in_the_library_measured_and_mapped(trained: Trained) -
         "ready",
         "abstopk",
         1,
-        48,
+        64,
         6,
     )
     assert summary.nmse is not None
@@ -90,7 +90,7 @@ def test_a_trained_sae_is_in_the_library_measured_and_mapped(trained: Trained) -
 
 @pytest.mark.parametrize("by_mean", [False, True])
 def test_stored_contexts_equal_a_brute_force_pass(trained: Trained, by_mean: bool) -> None:
-    """Up to 48 features, both poles: values to 1e-4, positions exact, the tokens those of the text."""
+    """Up to 64 features, both poles: values to 1e-4, positions exact, the tokens those of the text."""
     windows = list(make_windows(trained.lm, read_documents(trained.text)))
     with trained.context.database.read() as session:
         record = get_sae(session, "tiny")
@@ -103,7 +103,7 @@ def test_stored_contexts_equal_a_brute_force_pass(trained: Trained, by_mean: boo
             code[0] = 0
             codes.append(code)
         checked = 0
-        for feature in range(48):
+        for feature in range(64):
             found = get_feature(session, record, feature)
             assert found is not None
             for pole, sign in (("+", 1), ("-", -1)):
@@ -230,7 +230,7 @@ def test_steering_streams_each_token_once_and_zero_is_the_plain_text(trained: Tr
     [
         ({"model": "no/such-model"}, "no model"),
         ({"layer": 7}, "layers 0 to 2"),
-        ({"k": 100}, "d_sae = 48"),
+        ({"k": 100}, "d_sae = 64"),
         ({"text": "absent.txt"}, "no text file"),
         ({"name": "tiny"}, "already"),
         ({"name": "../x"}, "cannot be a folder"),
@@ -243,7 +243,7 @@ def test_bad_requests_end_in_a_sentence_and_leave_nothing(
         "model": str(trained.folder),
         "layer": 1,
         "text": str(trained.text),
-        "width": 48,
+        "width": 64,
         "k": 6,
         "tokens": 500,
     }
@@ -260,7 +260,7 @@ def test_useless_texts_end_in_a_sentence(trained: Trained, tmp_path: Path, conte
     path = tmp_path / "bad.txt"
     path.write_bytes(content)
     request = TrainRequest(
-        model=str(trained.folder), layer=1, text=str(path), width=48, k=6, tokens=500
+        model=str(trained.folder), layer=1, text=str(path), width=64, k=6, tokens=500
     )
     with pytest.raises(ValueError, match="text"):
         list(TASKS["train"][1](trained.context, request))
@@ -270,7 +270,7 @@ def test_prompts_that_do_not_fit_are_refused_with_numbers(trained: Trained) -> N
     shelf = Shelf(trained.context.settings, trained.context.database, "cpu")
     with pytest.raises(ValueError, match="at most 128"):
         read_prompt(shelf, PromptRequest(sae="tiny", text="ball " * 400))
-    with pytest.raises(ValueError, match="features 0 to 47"):
-        read_prompt(shelf, PromptRequest(sae="tiny", text="ball", features=[48]))
+    with pytest.raises(ValueError, match="features 0 to 63"):
+        read_prompt(shelf, PromptRequest(sae="tiny", text="ball", features=[64]))
     with pytest.raises(ValueError, match="no SAE"):
         read_prompt(shelf, PromptRequest(sae="absent", text="ball"))
