@@ -113,6 +113,17 @@ def test_a_refusal_is_shown_where_the_answer_would_be(page: Page, watched):
     watched.problems.clear()  # Chromium reports the 422 itself
 
 
+def test_what_is_typed_before_the_script_arrives_is_read_too(page: Page):
+    held = []
+    page.route("**/live_form*.js*", lambda route: held.append(route))
+    page.goto("/prompt", wait_until="domcontentloaded")
+    page.locator("textarea[name=text]").fill("one two three")
+    page.wait_for_timeout(500)
+    assert held, "the script must still be on its way"
+    held[0].continue_()
+    expect(page.locator("#prompt-result table")).to_be_visible()
+
+
 def test_the_test_box_colours_a_text_and_negates_it_on_the_flipped_page(page: Page):
     def values(path: str) -> list[str]:
         page.goto(path)

@@ -40,6 +40,12 @@ export function init(form) {
     clearTimeout(timer);
     update();
   });
+  // What was typed before this module arrived counts too.
+  if ([...form.querySelectorAll("textarea, input[type=text], input[type=search]")].some(isTyped)) update();
+}
+
+function isTyped(field) {
+  return field.value !== field.defaultValue;
 }
 
 function formUrl(form) {

@@ -15,6 +15,8 @@ export function init(form) {
     clearTimeout(timer);
     timer = setTimeout(read, PAUSE);
   });
+  // What was typed before this module arrived counts too.
+  if (field.value !== field.defaultValue) timer = setTimeout(read, PAUSE);
 
   async function read() {
     pending?.abort();
