@@ -30,6 +30,8 @@ export function init(dialog) {
     clearTimeout(timer);
     timer = setTimeout(search, PAUSE);
   });
+  // What was typed before this module arrived counts too.
+  if (input.value !== "") timer = setTimeout(search, PAUSE);
   input.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) {
