@@ -16,11 +16,17 @@ from safetensors.torch import load_file, save_file
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary neighbour of `path`, sync it, then rename it into place."""
+    """Let `write` fill a temporary neighbour of `path`, sync it, then rename it into place.
+
+    Raises OSError when it cannot be written, whatever wrote it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write(temporary)
+        try:
+            write(temporary)
+        except SafetensorError as error:  # a full disk, as safetensors says it
+            raise OSError(f"{path} cannot be written ({error})") from error
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -1,25 +1,40 @@
-"""Text as documents, documents as windows of tokens: the ground that training and index share.
+"""Documents as windows of tokens: the ground that training and index share.
 
 A window never crosses a document; every window starts with BOS where the tokenizer has one.
-Knows nothing of SAEs or databases.
+Where documents come from is in `texts`. Knows nothing of SAEs or databases.
 """
 
-import gzip
 import hashlib
 import json
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from models.hub_texts import is_hub, pin
 from models.language_model import LanguageModel
+from models.texts import COLUMN, is_table, read_documents, split_column
 
-END_OF_TEXT = "<|endoftext|>"
+__all__ = [
+    "Window",
+    "batch_windows",
+    "bos_policy",
+    "fingerprint",
+    "make_windows",
+    "packing_policy",
+    "pad",
+    "read_documents",
+    "take_tokens",
+]
+
 CONTEXT = 256
 BOS_POLICY = "BOS at position 0 of every window; it is neither trained on nor indexed"
 NO_BOS_POLICY = "no BOS: the tokenizer has none; position 0 is an attention sink, neither trained on nor indexed"
+PACKING_POLICY = (
+    "documents are kept apart: each is cut into windows of up to {context} tokens, the last one as "
+    "long as what is left, and no window holds two documents"
+)
 TOKENIZED_TOGETHER = 256
 
 
@@ -30,38 +45,6 @@ class Window:
     document: int
     start: int
     tokens: np.ndarray
-
-
-def read_documents(path: Path) -> Iterator[str]:
-    """The documents of a .txt, .txt.gz or .jsonl file, one after the other, empty ones left out.
-
-    In text, documents end with a line `<|endoftext|>` if the file has any, else at blank lines;
-    in JSONL each line is an object with a `text`. Raises ValueError on empty or binary files.
-    """
-    if not path.is_file():
-        raise ValueError(f"no text file {path}: check the path")
-    try:
-        opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt", encoding="utf-8") as file:
-            found = (
-                _jsonl(file, path)
-                if path.name.removesuffix(".gz").endswith(".jsonl")
-                else _plain(file)
-            )
-            empty = True
-            for document in found:
-                empty = False
-                yield document
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(
-            f"{path} is not UTF-8 text ({error}): give a .txt, .txt.gz or .jsonl file"
-        ) from error
-    except OSError as error:
-        raise ValueError(
-            f"{path} cannot be read ({error.strerror}): check its permissions"
-        ) from error
-    if empty:
-        raise ValueError(f"{path} holds no text: give a file with at least one document")
 
 
 def make_windows(
@@ -113,47 +96,35 @@ def pad(windows: Sequence[Window], fill: int = 0) -> np.ndarray:
     return padded
 
 
-def fingerprint(lm: LanguageModel, path: Path, context: int = CONTEXT) -> str:
-    """What identifies a corpus for one model: its bytes, the vocabulary and the window size."""
+def packing_policy(lm: LanguageModel, context: int = CONTEXT) -> str:
+    """How documents become windows, in words for a page."""
+    return PACKING_POLICY.format(context=min(context, lm.context))
+
+
+def bos_policy(lm: LanguageModel) -> str:
+    """What stands at position 0, in words for a page."""
+    return NO_BOS_POLICY if lm.bos_token_id is None else BOS_POLICY
+
+
+def fingerprint(lm: LanguageModel, source: Path | str, context: int = CONTEXT) -> str:
+    """What identifies a corpus for one model: its text, the vocabulary and the window size.
+
+    The text is a file's bytes, or a data set's name, config, split and commit, and the column that is
+    read. A limit of tokens is the caller's to add. Raises ValueError as `hub_texts.pin` does.
+    """
+    place, column = split_column(source)
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    digest.update(json.dumps([context, lm.bos_token_id, lm.vocabulary]).encode())
+    identity: list[object] = [context, lm.bos_token_id, lm.vocabulary]
+    if is_hub(place):
+        digest.update(str(pin(place)).encode())
+    else:
+        with Path(place).open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    if is_table(place):  # the same bytes are other documents when they are read as plain text
+        identity += ["table", column or COLUMN]
+    digest.update(json.dumps(identity).encode())
     return digest.hexdigest()
-
-
-def _plain(file: Iterable[str]) -> Iterator[str]:
-    """Documents by end-of-text lines; a file without any is cut at blank lines."""
-    lines: list[str] = []
-    marked = False
-    for line in file:
-        if line.strip() == END_OF_TEXT:
-            marked = True
-            if text := "".join(lines).strip():
-                yield text
-            lines = []
-        else:
-            lines.append(line)
-    rest = "".join(lines).strip()
-    pieces = (
-        [rest] if marked else [piece.strip() for piece in rest.replace("\r\n", "\n").split("\n\n")]
-    )
-    yield from (piece for piece in pieces if piece)
-
-
-def _jsonl(file: Iterable[str], path: Path) -> Iterator[str]:
-    for number, line in enumerate(file, start=1):
-        if not line.strip():
-            continue
-        try:
-            text = json.loads(line)["text"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f'{path} line {number} is not an object with a "text": mend or drop that line'
-            ) from error
-        if isinstance(text, str) and text.strip():
-            yield text
 
 
 def _grouped(items: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -21,6 +21,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from models.norm import NormForm, read_norm
 from models.vocabulary import token_strings
 
 WEIGHT_FILES = [
@@ -112,6 +113,28 @@ class LanguageModel:
         """The exact text of every token id; bytes that are no whole character as \\xNN."""
         return token_strings(self.tokenizer, self.model.config.get_text_config().vocab_size)
 
+    @cached_property
+    def _has_tuples(self) -> bool:
+        """Whether the blocks return a tuple that starts with the stream, found by running the first."""
+        found: list[bool] = []
+
+        def read(_module: nn.Module, _inputs: object, output: object) -> None:
+            found.append(isinstance(output, tuple))
+            raise _Stop
+
+        handle = self.blocks[0].register_forward_hook(read)
+        try:
+            with torch.inference_mode(), suppress(_Stop):
+                self.model(input_ids=torch.tensor([[0]], device=self.device), use_cache=False)
+        finally:
+            handle.remove()
+        return found[0]
+
+    @cached_property
+    def norm_form(self) -> NormForm:
+        """What the final norm does. Raises ValueError where it is neither LayerNorm nor RMS norm."""
+        return read_norm(self.final_norm, self.d_in, self.model.dtype, self.device)
+
     def check_layer(self, layer: int) -> None:
         """Raise ValueError unless the model has this block."""
         if not 0 <= layer < self.layers:
@@ -165,19 +188,36 @@ class LanguageModel:
             for handle in handles:
                 handle.remove()
 
+    @contextmanager
+    def resume(self, layer: int, hidden: Float[Tensor, "batch position d_in"]) -> Iterator[None]:
+        """While open, blocks 0 to `layer` are left out and the stream behind them is `hidden`.
+
+        For many changes of the stream at one layer on the same tokens: only what follows is computed.
+        """
+
+        output = (hidden, None) if self._has_tuples else hidden
+
+        def skip(*_inputs: object, **_named: object) -> object:
+            return output
+
+        skipped = self.blocks[: layer + 1]
+        for block in skipped:
+            block.forward = skip
+        try:
+            yield
+        finally:
+            for block in skipped:
+                del block.forward
+
     @torch.inference_mode()
     def logit_effect(self, directions: Float[Tensor, "n d_in"]) -> Float[Tensor, "n vocabulary"]:
-        """How each direction moves the logits along the direct path, the final norm's scale frozen at 1."""
-        directions = directions.to(self.device, self.model.dtype)
-        if isinstance(self.final_norm, nn.LayerNorm):
-            directions = directions - directions.mean(-1, keepdim=True)
-            gain = self.final_norm.weight
-        else:
-            gain = self.final_norm(
-                torch.ones_like(directions[:1])
-            )  # an RMS norm of ones is its gain
+        """How each direction moves the logits along the direct path, the final norm's scale frozen at 1.
+
+        Raises ValueError for a final norm of an unknown form.
+        """
+        directions = self.norm_form.direction(directions.to(self.device, self.model.dtype))
         unembedding = self.model.get_output_embeddings().weight
-        return (directions * gain) @ unembedding.T
+        return (directions * self.norm_form.gain.to(directions)) @ unembedding.T
 
 
 def find_blocks(model: PreTrainedModel) -> tuple[nn.ModuleList, nn.Module]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from models.activations import window_activations
 from models.concepts.contrasts import Contrast, Pair
+from models.concepts.probe import Direction
 from models.corpus import Window
 from models.language_model import LanguageModel
 from models.sae import SAEConfig, SparseAutoencoder
@@ -47,7 +48,7 @@ def make_axis(lm: LanguageModel, layer: int, contrast: Contrast) -> Axis:
 
 
 def axes_as_sae(
-    axes: Sequence[Axis], centre: Float[Tensor, "d_in"], mean_square: float
+    axes: Sequence[Axis | Direction], centre: Float[Tensor, "d_in"], mean_square: float
 ) -> SparseAutoencoder:
     """The axes as one SAE of sparsifier `dim`: latent i is axis i, its code 0 at `centre`.
 

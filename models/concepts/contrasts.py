@@ -5,6 +5,7 @@ Sentences are frames crossed with fillers; train and test share neither. Knows n
 
 import itertools
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -72,7 +73,5 @@ def _side(word: str, side: int) -> str:
 
 def _fill(frame: str, words: dict[str, str]) -> str:
     """Fill the slots, and mend the article before a vowel."""
-    text = frame.format_map(words)
-    for article, vowel in itertools.product(("a", "A"), "aeiou"):
-        text = text.replace(f" {article} {vowel}", f" {article}n {vowel}")
+    text = re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", frame.format_map(words))
     return text[0].upper() + text[1:]

@@ -63,7 +63,10 @@ def ask_concepts(
         for item in load_word_sets()
     }
     barred = sorted({token for pair in tokens.values() for side in pair for token in side})
-    asked = [ask(name, held, document, a, b, barred, seed) for name, (a, b) in tokens.items()]
+    counts = held.sum(0).numpy()
+    asked = [
+        _ask(name, held, counts, document, a, b, barred, seed) for name, (a, b) in tokens.items()
+    ]
     return [question for question in asked if question is not None]
 
 
@@ -80,26 +83,48 @@ def ask(
 
     Tokens in `barred` (those of all concepts) do not enter the null's word sets.
     """
+    return _ask(concept, held, held.sum(0).numpy(), document, side_a, side_b, barred, seed)
+
+
+def _ask(
+    concept: str,
+    held: Tensor,
+    counts: np.ndarray,
+    document: np.ndarray,
+    side_a: Sequence[int],
+    side_b: Sequence[int],
+    barred: Sequence[int],
+    seed: int,
+) -> Question | None:
+    """The same, with how many sentences hold each token."""
     sides = _sides(held, [side_a], [side_b])
     if not _has_enough(sides, document)[0]:
         return None
     random = np.random.default_rng(seed)
-    counts = held.sum(0).numpy()
     free = np.setdiff1d(np.flatnonzero(counts > 0), np.array(list(barred)))
     free = free[np.argsort(counts[free], kind="stable")]
-    drawn_a = [_matched(random, counts, free, side_a) for _ in range(DRAWS)]
-    drawn_b = [np.setdiff1d(_matched(random, counts, free, side_b), drawn) for drawn in drawn_a]
+    near = [_near(counts, free, side) for side in (side_a, side_b)]
+    drawn_a = [_drawn(random, near[0]) for _ in range(DRAWS)]
+    drawn_b = [sorted({*_drawn(random, near[1])} - {*drawn}) for drawn in drawn_a]
     null = _sides(held, drawn_a, drawn_b)
     enough = _has_enough(null, document)
     return Question(concept, sides, Sides(null.a[enough], null.b[enough]))
 
 
-def answer(question: Question, means: np.ndarray, document: np.ndarray) -> ConceptScore:
-    """Choose the best latent on the even documents and score it on the odd ones, with its null.
+def answer(
+    questions: Sequence[Question], means: np.ndarray, document: np.ndarray
+) -> list[ConceptScore]:
+    """For each, choose the best latent on the even documents and score it on the odd ones, with its null.
 
     means float32 [sentences, d_sae]: mean signed activations.
     """
     signs = Signs(means, document)
+    return [_answer(question, signs, means, document) for question in questions]
+
+
+def _answer(
+    question: Question, signs: "Signs", means: np.ndarray, document: np.ndarray
+) -> ConceptScore:
     choice = signs.choose_and_score(question.sides)
     feature, sign, both = int(choice.feature[0]), int(choice.sign[0]), float(choice.both_signs[0])
     test = torch.from_numpy(document % 2 == 1)
@@ -132,25 +157,35 @@ class Signs:
 
     def __init__(self, means: np.ndarray, document: np.ndarray) -> None:
         values = torch.from_numpy(means)
-        self.positive = (values > 0).float()
-        self.negative = (values < 0).float()
-        self.splits = [torch.from_numpy(document % 2 == half).float() for half in (0, 1)]
+        self._rows = [torch.from_numpy(np.flatnonzero(document % 2 == half)) for half in (0, 1)]
+        self._positive = [(values[rows] > 0).float() for rows in self._rows]
+        self._negative = [(values[rows] < 0).float() for rows in self._rows]
 
     def both_signs(self, sides: Sides, split: int) -> Tensor:
         """min over sides of the share with the right sign: [draws, 2 orientations, d_sae]."""
-        a, b = (side * self.splits[split] for side in sides)
-        a, b = a / a.sum(-1, keepdim=True), b / b.sum(-1, keepdim=True)
-        forward = torch.minimum(a @ self.positive, b @ self.negative)
-        backward = torch.minimum(a @ self.negative, b @ self.positive)
+        a, b = self._shares(sides, split)
+        positive, negative = self._positive[split], self._negative[split]
+        forward = torch.minimum(a @ positive, b @ negative)
+        backward = torch.minimum(a @ negative, b @ positive)
         return torch.stack([forward, backward], dim=1)
 
     def choose_and_score(self, sides: Sides) -> Choice:
         """Choose latent and orientation on the even documents; the figure is that on the odd ones."""
         train = self.both_signs(sides, 0)
         best = train.flatten(1).argmax(1)
-        test = self.both_signs(sides, 1).flatten(1).gather(1, best[:, None])[:, 0]
         orientation, feature = best // train.shape[2], best % train.shape[2]
-        return Choice(feature.numpy(), (1 - 2 * orientation).numpy(), test.numpy())
+        a, b = self._shares(sides, 1)
+        positive, negative = (half[1][:, feature].T for half in (self._positive, self._negative))
+        turned = orientation[:, None].bool()
+        of_a = (a * torch.where(turned, negative, positive)).sum(-1)
+        of_b = (b * torch.where(turned, positive, negative)).sum(-1)
+        sign = (1 - 2 * orientation).numpy()
+        return Choice(feature.numpy(), sign, torch.minimum(of_a, of_b).numpy())
+
+    def _shares(self, sides: Sides, split: int) -> tuple[Tensor, Tensor]:
+        """Each side's sentences of this split, weighted so that a row sums to 1: [draws, sentences]."""
+        a, b = (side[:, self._rows[split]] for side in sides)
+        return a / a.sum(-1, keepdim=True), b / b.sum(-1, keepdim=True)
 
 
 def _sides(held: Tensor, side_a: Sequence[Sequence[int]], side_b: Sequence[Sequence[int]]) -> Sides:
@@ -174,18 +209,21 @@ def _has_enough(sides: Sides, document: np.ndarray) -> Tensor:
     return (torch.stack([side @ split for side in sides for split in splits]) >= LEAST).all(0)
 
 
-def _matched(
-    random: np.random.Generator, counts: np.ndarray, free: np.ndarray, words: Sequence[int]
-) -> np.ndarray:
-    """For each word one of the 10 free tokens nearest to it in frequency."""
-    chosen = []
+def _near(counts: np.ndarray, free: np.ndarray, words: Sequence[int]) -> list[np.ndarray]:
+    """For each word that occurs, the 10 free tokens nearest to it in frequency; `free` is sorted by it."""
+    ranked = counts[free]
+    near = []
     for word in words:
-        if counts[word] == 0:
-            continue
-        place = int(np.searchsorted(counts[free], counts[word]))
-        low = max(0, min(place - 5, len(free) - 10))
-        chosen.append(int(random.choice(free[low : low + 10])))
-    return np.unique(chosen)
+        if counts[word] > 0:
+            place = int(np.searchsorted(ranked, counts[word]))
+            low = max(0, min(place - 5, len(free) - 10))
+            near.append(free[low : low + 10])
+    return near
+
+
+def _drawn(random: np.random.Generator, near: list[np.ndarray]) -> list[int]:
+    """One token from each of these."""
+    return sorted({int(choices[random.integers(len(choices))]) for choices in near})
 
 
 def _auc(values: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:

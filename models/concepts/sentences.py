@@ -78,12 +78,10 @@ def mean_activations(
     used = sorted(by_window)
     for batch, residual in window_activations(lm, layer, [windows[number] for number in used]):
         for row, place in enumerate(batch):
+            tokens = torch.from_numpy(windows[used[place]].tokens.astype(np.int64))
+            x = residual[row, : len(tokens)].float()
             for mean, sae in zip(means, saes, strict=True):
-                code = (
-                    sae.encode(residual[row, : len(windows[used[place]].tokens)].float())
-                    .cpu()
-                    .numpy()
-                )
+                code = sae.encode(x, tokens).cpu().numpy()
                 for index in by_window[used[place]]:
                     mean[index] = code[spans[index].start : spans[index].stop].mean(0)
     return means

@@ -26,6 +26,7 @@ from models.demo.stories import sample_stories
 from models.demo.text import encode_stories, pack, read_stories
 from models.demo.tokenizer import END_OF_TEXT, load_tokenizer, train_tokenizer
 from models.language_model import LanguageModel
+from models.train import Checkpoints
 
 HERE = Path(__file__).parent
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -130,7 +131,10 @@ def saes(arguments: argparse.Namespace) -> None:
     )
     command = "python -m models.demo " + " ".join(sys.argv[1:])
     update = None
-    for update in train_dictionaries(lm, recipe, training):
+    checkpoints = (
+        Checkpoints(arguments.checkpoints, arguments.every) if arguments.checkpoints else None
+    )
+    for update in train_dictionaries(lm, recipe, training, checkpoints):
         first = update.steps[0]
         if first.step % 50 == 0:
             print(
@@ -232,6 +236,8 @@ def add_saes(commands: Commands) -> None:
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--axes", nargs="+", default=["gender", "sentiment", "tense"])
     command.add_argument("--device", default=DEVICE)
+    command.add_argument("--checkpoints", type=Path, help="go on from here after a crash")
+    command.add_argument("--every", type=int, default=100, help="steps between checkpoints")
     command.add_argument("--out", type=Path, default=HERE / "saes")
     command.set_defaults(action=saes)
 

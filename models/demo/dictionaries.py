@@ -4,10 +4,11 @@ And its Difference-in-Mean axes. Knows nothing of the command line.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from models.activations import training_batches
+from models.activations import ActivationStream, SinkPolicy
 from models.concepts.axes import axes_as_sae, make_axis, text_moments
 from models.concepts.contrasts import load_contrasts
 from models.corpus import Window
@@ -15,10 +16,11 @@ from models.evaluate.fidelity import measure_fidelity
 from models.language_model import LanguageModel
 from models.sae import SAEConfig, SparseAutoencoder
 from models.sae.checkpoint import save_sae
-from models.train import TrainConfig, TrainUpdate, train
+from models.train import Checkpoints, TrainConfig, TrainUpdate, train
 
 SPARSIFIERS = ("abstopk", "topk", "vsae")
 BETA = 1e-4  # weight of the vSAE's KL
+SINKS = SinkPolicy()
 
 
 class Recipe(NamedTuple):
@@ -34,9 +36,12 @@ class Recipe(NamedTuple):
 
 
 def train_dictionaries(
-    lm: LanguageModel, recipe: Recipe, training: Sequence[Window]
+    lm: LanguageModel,
+    recipe: Recipe,
+    training: Sequence[Window],
+    checkpoints: Checkpoints | None = None,
 ) -> Iterator[TrainUpdate]:
-    """Train the three on one pass of the activations, in step."""
+    """Train the three on one pass of the activations, in step; go on from a checkpoint if there is one."""
     configs = []
     for sparsifier in SPARSIFIERS:
         weight = BETA if sparsifier == "vsae" else 0.0
@@ -47,10 +52,13 @@ def train_dictionaries(
             seed=recipe.seed,
             sparsity_weight=weight,
             dead_after=200_000,
+            clip=float(lm.d_in),  # hardly ever binds: as the demo's SAEs were trained
         )
         configs.append((SAEConfig(lm.d_in, recipe.width, sparsifier, recipe.k), training_config))
-    batches = training_batches(lm, recipe.layer, training, recipe.batch, recipe.tokens, recipe.seed)
-    yield from train(configs, batches)
+    stream = ActivationStream(
+        lm, recipe.layer, training, recipe.batch, recipe.tokens, recipe.seed, sinks=SINKS
+    )
+    yield from train(configs, stream, checkpoints)
 
 
 def save_dictionary(
@@ -68,6 +76,7 @@ def save_dictionary(
         "model": "demo",
         "layer": recipe.layer,
         "training": recipe._asdict() | {"beta": BETA if sae.config.sparsifier == "vsae" else 0.0},
+        "sinks": asdict(SINKS),
         "fidelity": fidelity._asdict(),
         "command": command,
     }

@@ -37,11 +37,12 @@ class Fidelity(NamedTuple):
 def measure_fidelity(
     lm: LanguageModel,
     layer: int,
-    sae: SparseAutoencoder | torch.nn.Module,
+    sae: SparseAutoencoder,
     windows: Sequence[Window],
 ) -> Fidelity:
     """Replace the residual stream after `layer` by its reconstruction and compare on the same tokens."""
-    sums = dict.fromkeys(("error", "square", "cosine", "l0", "original", "sae", "zero"), 0.0)
+    names = ("error", "square", "cosine", "l0", "original", "sae", "zero")
+    sums: dict[str, float] = dict.fromkeys(names, 0.0)
     total, tokens = torch.zeros(lm.d_in, dtype=torch.float64), 0
     for batch in batch_windows(windows, TOKENS_PER_FORWARD // 4):
         chosen = [windows[index] for index in batch]
@@ -50,12 +51,12 @@ def measure_fidelity(
         places = torch.arange(ids.shape[1], device=lm.device)[None]
         kept = (places > 0) & (places < lengths[:, None])
         x = lm.residual(ids, layer)[kept].float()
-        code = sae.encode(x)
-        x_hat = sae.decode(code)
+        code = sae.encode_sparse(x, ids[kept])
+        x_hat = sae.decode(code, ids[kept])
         sums["error"] += float((x - x_hat).square().sum(dtype=torch.float64))
         sums["square"] += float(x.square().sum(dtype=torch.float64))
         sums["cosine"] += float(torch.cosine_similarity(x, x_hat, dim=-1).sum())
-        sums["l0"] += float((code != 0).sum())
+        sums["l0"] += float((code.values != 0).sum())
         total += x.sum(0, dtype=torch.float64).cpu()
         tokens += len(x)
         sums["original"] += _cross_entropy(lm, ids, lengths)

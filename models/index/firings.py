@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from models.index.blocks import WindowBlock
+from models.kernels.path import is_installed
+
 
 class Firings(NamedTuple):
     """Non-zero codes as parallel arrays; sorted by feature, then window, then position."""
@@ -22,6 +25,7 @@ class Groups(NamedTuple):
 
     feature: np.ndarray
     window: np.ndarray
+    row: np.ndarray  # the window's row in its block
     start: np.ndarray
     stop: np.ndarray
     highest: np.ndarray  # float32, the largest value (may be negative)
@@ -39,59 +43,83 @@ def sort_firings(
 
     One stable sort is enough then, and of 16-bit numbers it is a radix sort.
     """
-    fires = value != 0
-    feature, window, position, value = (
-        array[fires] for array in (feature, window, position, value)
-    )
-    key = feature.astype(np.uint16) if features <= 1 << 16 else feature
-    order = np.argsort(key, kind="stable")
+    fires = np.flatnonzero(value != 0)
+    key = feature[fires]
+    key = key.astype(np.uint16) if features <= 1 << 16 else key
+    order = fires[np.argsort(key, kind="stable")]
     return Firings(
-        feature[order].astype(np.int64),
-        window[order].astype(np.int64),
-        position[order].astype(np.int64),
-        value[order].astype(np.float32),
+        feature[order].astype(np.int64, copy=False),
+        window[order].astype(np.int64, copy=False),
+        position[order].astype(np.int64, copy=False),
+        value[order].astype(np.float32, copy=False),
     )
 
 
-def group_firings(firings: Firings, lengths: dict[int, int]) -> Groups:
-    """Group by (feature, window); `lengths` gives each window's number of tokens, BOS included."""
+def group_firings(firings: Firings, block: WindowBlock) -> Groups:
+    """Group by (feature, window); `block` holds the windows."""
     count = len(firings.value)
     if count == 0:
-        empty = np.zeros(0, dtype=np.int64)
-        none = np.zeros(0, dtype=np.float32)
-        return Groups(empty, empty, empty, empty, none, empty, none, empty, none, np.zeros((0, 2)))
+        whole, real = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+        return Groups._make([whole] * 5 + [real, whole, real, whole, real, np.zeros((0, 2))])
+    if is_installed("compiled"):
+        return group_compiled(firings, block)
+    return group_plain(firings, block)
+
+
+def group_compiled(firings: Firings, block: WindowBlock) -> Groups:
+    """In one sweep; raises ImportError without numba."""
+    from models.index.compiled_groups import sweep  # numba
+
+    tokens = block.length - 1
+    start, row, extremes, places, whole, halves = sweep(*firings, block.number, tokens)
+    return Groups(
+        firings.feature[start],
+        firings.window[start],
+        row,
+        start,
+        np.append(start[1:], len(firings.value)),
+        extremes[0],
+        places[0],
+        extremes[1],
+        places[1],
+        (whole / tokens[row]).astype(np.float32),
+        halves,
+    )
+
+
+def group_plain(firings: Firings, block: WindowBlock) -> Groups:
+    """With numpy alone."""
+    count = len(firings.value)
     changes = (np.diff(firings.feature) != 0) | (np.diff(firings.window) != 0)
     start = np.concatenate(([0], np.flatnonzero(changes) + 1))
     stop = np.append(start[1:], count)
     group = np.repeat(np.arange(len(start)), stop - start)
     window = firings.window[start]
-    tokens = _lengths_of(window, lengths) - 1
+    row = block.row_of(window)
+    tokens = block.length[row] - 1
     highest = np.maximum.reduceat(firings.value, start)
     lowest = np.minimum.reduceat(firings.value, start)
     is_second = firings.position > (tokens / 2)[group]
     value = firings.value.astype(np.float64)
-    second = np.add.reduceat(np.where(is_second, value, 0.0), start)
-    first = np.add.reduceat(np.where(is_second, 0.0, value), start)
+    whole = np.add.reduceat(value, start)
+    second = np.add.reduceat(value * is_second, start)
+    first = np.add.reduceat(value * ~is_second, start)
     return Groups(
         firings.feature[start],
         window,
+        row,
         start,
         stop,
         highest,
         firings.position[_first_where(firings.value == highest[group], start)],
         lowest,
         firings.position[_first_where(firings.value == lowest[group], start)],
-        ((first + second) / tokens).astype(np.float32),
+        (whole / tokens).astype(np.float32),
         np.stack([first, second], axis=1),
     )
 
 
 def _first_where(condition: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """The first index of each group at which the condition holds."""
-    places = np.where(condition, np.arange(len(condition)), len(condition))
-    return np.minimum.reduceat(places, start)
-
-
-def _lengths_of(window: np.ndarray, lengths: dict[int, int]) -> np.ndarray:
-    unique, inverse = np.unique(window, return_inverse=True)
-    return np.array([lengths[int(number)] for number in unique], dtype=np.int64)[inverse]
+    """The first index of each group at which the condition holds, as it does somewhere in each."""
+    places = np.flatnonzero(condition)
+    return places[np.searchsorted(places, start)]

@@ -1,6 +1,7 @@
 """An SAE on disk: a folder with `cfg.json` and `sae.safetensors`, nothing else.
 
-Knows nothing of foreign formats or databases.
+Weights and buffers (evaluation threshold, token means) are float32; a field that a file does not have
+takes its default, so that older folders load. Knows nothing of foreign formats or databases.
 """
 
 from dataclasses import asdict, fields
@@ -13,6 +14,7 @@ from models.sae.config import SAEConfig
 
 WEIGHTS = "sae.safetensors"
 SETTINGS = "cfg.json"
+UNUSED = ("W_var", "b_var")  # written by early vSAEs that had a learnt σ and never drew by it
 
 
 def save_sae(directory: Path, sae: SparseAutoencoder, about: dict[str, Any]) -> None:
@@ -27,8 +29,12 @@ def load_sae(directory: Path, device: str = "cpu") -> SparseAutoencoder:
     """Read an SAE in float32, ready for evaluation. Raises ValueError on a wrong or broken folder."""
     config = read_config(directory)
     sae = SparseAutoencoder(config)
-    tensors = {name: tensor.float() for name, tensor in load_tensors(directory / WEIGHTS).items()}
     expected = {name: tensor.shape for name, tensor in sae.state_dict().items()}
+    tensors = {
+        name: tensor.float()
+        for name, tensor in load_tensors(directory / WEIGHTS).items()
+        if name in expected or name not in UNUSED
+    }
     found = {name: tensor.shape for name, tensor in tensors.items()}
     if expected != found:
         raise ValueError(

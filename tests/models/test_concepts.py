@@ -1,5 +1,7 @@
 """Contrasts, word sets, the search for an axis in a single latent and its null."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -17,13 +19,21 @@ from models.sae import SAEConfig, SparseAutoencoder
 def test_pairs_differ_and_splits_share_no_sentence(name: str) -> None:
     contrast = load_contrasts()[name]
     train, test = contrast.pairs("train"), contrast.pairs("test")
-    assert len(train) >= 30
-    assert len(test) >= 30
+    assert len({(pair.a, pair.b) for pair in train + test}) >= 200
     assert all(pair.a != pair.b for pair in train + test)
     sentences = [{text for pair in split for text in (pair.a, pair.b)} for split in (train, test)]
     assert not sentences[0] & sentences[1]
     assert not {pair.filler for pair in train} & {pair.filler for pair in test}
     assert "{" not in "".join(sentences[0] | sentences[1])
+
+
+@pytest.mark.parametrize("name", load_contrasts())
+def test_no_article_stands_wrong_before_a_vowel(name: str) -> None:
+    pairs = [pair for split in ("train", "test") for pair in load_contrasts()[name].pairs(split)]
+    wrong = [
+        text for pair in pairs for text in (pair.a, pair.b) if re.search(r"\b[Aa] [aeiou]", text)
+    ]
+    assert not wrong
 
 
 def test_the_sides_of_a_word_set_share_no_word() -> None:
@@ -50,7 +60,7 @@ def planted(strength: float, seed: int = 0) -> tuple[np.ndarray, torch.Tensor, n
 
 def score(means: np.ndarray, held: torch.Tensor, document: np.ndarray) -> ConceptScore | None:
     question = ask("planted", held, document, range(5), range(5, 10), range(10))
-    return None if question is None else answer(question, means, document)
+    return None if question is None else answer([question], means, document)[0]
 
 
 def test_a_planted_axis_is_found_with_its_sign_and_beats_its_null() -> None:
@@ -62,6 +72,28 @@ def test_a_planted_axis_is_found_with_its_sign_and_beats_its_null() -> None:
     assert found.auc > 0.99
     assert found.null_95 < 0.75
     assert found.p_value < 0.01
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_score_equals_plain_counts_over_every_latent_and_both_signs(seed: int) -> None:
+    means, held, document = planted(strength=0.4, seed=seed)
+    found = score(means, held, document)
+    assert found is not None
+    has_a, has_b = held[:, :5].any(1).numpy(), held[:, 5:10].any(1).numpy()
+    only_a, only_b, is_test = has_a & ~has_b, has_b & ~has_a, document % 2 == 1
+
+    def share(sign: int, feature: int, rows: np.ndarray) -> float:
+        turned = sign * means[:, feature]
+        return min(np.mean(turned[rows & only_a] > 0), np.mean(turned[rows & only_b] < 0))
+
+    choices = [(sign, feature) for sign in (1, -1) for feature in range(means.shape[1])]
+    sign, feature = max(choices, key=lambda choice: share(*choice, ~is_test))
+    assert (found.sign, found.feature) == (sign, feature)
+    assert found.both_signs == pytest.approx(share(sign, feature, is_test), abs=1e-6)
+    a, b = (sign * means[is_test & side, feature] for side in (only_a, only_b))
+    above = a[:, None] - b
+    assert found.auc == pytest.approx(np.mean(above > 0) + np.mean(above == 0) / 2)
+    assert found.pairs == len(a) + len(b)
 
 
 def test_no_axis_does_not_beat_its_null() -> None:

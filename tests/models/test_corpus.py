@@ -1,49 +1,9 @@
-"""Documents, windows and their limits."""
-
-import gzip
+"""Windows and their limits."""
 
 import numpy as np
-import pytest
 
-from models.corpus import batch_windows, fingerprint, make_windows, pad, read_documents, take_tokens
+from models.corpus import batch_windows, fingerprint, make_windows, pad, take_tokens
 from models.language_model import LanguageModel
-
-
-def test_documents_end_at_marks_or_at_blank_lines(tmp_path) -> None:
-    marked, blank = tmp_path / "marked.txt", tmp_path / "blank.txt"
-    marked.write_text("One.\n\nStill one.\n<|endoftext|>\nTwo.\n<|endoftext|>\n\n<|endoftext|>\n")
-    blank.write_text("One.\nStill one.\n\n\nTwo.\n")
-    assert list(read_documents(marked)) == ["One.\n\nStill one.", "Two."]
-    assert list(read_documents(blank)) == ["One.\nStill one.", "Two."]
-
-
-def test_jsonl_and_gzip_are_read(tmp_path) -> None:
-    lines, zipped = tmp_path / "a.jsonl", tmp_path / "b.txt.gz"
-    lines.write_text('{"text": "One."}\n\n{"text": ""}\n{"text": "Two.\\n\\nTwo."}\n')
-    zipped.write_bytes(gzip.compress(b"One.\n\nTwo."))
-    assert list(read_documents(lines)) == ["One.", "Two.\n\nTwo."]
-    assert list(read_documents(zipped)) == ["One.", "Two."]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("empty.txt", b"", "holds no text"),
-        ("blank.txt", b" \n\n \n", "holds no text"),
-        ("binary.txt", b"\x89PNG\xff\xfe\x00\x01" * 50, "not UTF-8 text"),
-        ("fake.txt.gz", b"not gzip at all", "not UTF-8 text"),
-        ("bad.jsonl", b'{"no": 1}\n', "line 1"),
-    ],
-)
-def test_useless_files_are_refused_with_a_sentence(
-    tmp_path, name: str, content: bytes, words: str
-) -> None:
-    path = tmp_path / name
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=words):
-        list(read_documents(path))
-    with pytest.raises(ValueError, match="no text file"):
-        list(read_documents(tmp_path / "absent.txt"))
 
 
 def test_windows_keep_documents_apart_and_lose_no_token(lm: LanguageModel) -> None:

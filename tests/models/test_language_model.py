@@ -33,6 +33,23 @@ def test_an_edit_of_the_residual_stream_reaches_the_logits(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", CONFIGS)
+def test_a_pass_that_resumes_from_the_stream_is_the_whole_pass(family: str) -> None:
+    lm = tiny_lm(family)
+    ids = torch.randint(1, 300, (2, 7))
+    plain = lm.model(input_ids=ids, use_cache=False).logits
+    with lm.intervene({1: lambda hidden: hidden + 1.0}):
+        moved = lm.model(input_ids=ids, use_cache=False).logits
+    hidden = lm.residual(ids, 1)
+    with lm.resume(1, hidden):
+        assert torch.equal(lm.model(input_ids=ids, use_cache=False).logits, plain)
+    with lm.resume(1, hidden + 1.0):
+        assert torch.equal(lm.model(input_ids=ids, use_cache=False).logits, moved)
+    assert torch.equal(lm.model(input_ids=ids, use_cache=False).logits, plain), (
+        "all blocks are back"
+    )
+
+
+@pytest.mark.parametrize("family", CONFIGS)
 def test_logit_effect_is_the_direct_path_with_the_norm_frozen(family: str) -> None:
     lm = tiny_lm(family)
     direction = torch.randn(1, lm.d_in)
@@ -51,6 +68,15 @@ def test_logit_effect_is_the_direct_path_with_the_norm_frozen(family: str) -> No
             2 * step
         )
         assert_close(change @ unembedding.T, lm.logit_effect(along), atol=2e-2, rtol=2e-2)
+
+
+def test_a_probe_that_fails_leaves_no_hook_behind(lm: LanguageModel) -> None:
+    fresh = LanguageModel(lm.model, lm.tokenizer, "fresh")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fresh.model, "forward", lambda **_: 1 / 0)
+        with pytest.raises(ZeroDivisionError), fresh.resume(0, torch.zeros(1, 2, fresh.d_in)):
+            pass
+    assert not fresh.blocks[0]._forward_hooks
 
 
 def test_several_layers_come_from_one_pass(lm: LanguageModel) -> None:

@@ -1,0 +1,60 @@
+"""Which SAEs may share one pass of the activations, and whether a checkpoint is of them.
+
+Knows configs only.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from models.sae import SAEConfig
+from models.train.config import TrainConfig, check_pair
+
+Pair = tuple[SAEConfig, TrainConfig]
+
+
+def check_sweep(configs: Sequence[Pair]) -> None:
+    """Raise ValueError, naming the fields, unless these SAEs can be trained on one pass."""
+    if not configs:
+        raise ValueError("there is no SAE to train: give at least one pair of configs")
+    first = configs[0]
+    for number, (sae, config) in enumerate(configs, start=1):
+        check_pair(sae, config)
+        for name in ("batch", "tokens"):
+            if getattr(config, name) != getattr(first[1], name):
+                raise ValueError(
+                    f"{name} is {getattr(config, name)} for SAE {number} but "
+                    f"{getattr(first[1], name)} for SAE 1: SAEs on one pass share batch and tokens"
+                )
+        if sae.d_in != first[0].d_in:
+            raise ValueError(
+                f"d_in is {sae.d_in} for SAE {number} but {first[0].d_in} for SAE 1: "
+                "SAEs on one pass read the same activations"
+            )
+
+
+def check_same(configs: Sequence[Pair], found: Sequence[dict[str, Any]]) -> None:
+    """Raise ValueError, naming the first difference, unless the checkpoint is of these configs."""
+    asked = [json.loads(json.dumps(describe(pair))) for pair in configs]
+    if len(found) != len(asked):
+        raise ValueError(
+            f"the checkpoint is of {len(found)} SAEs, but {len(asked)} are asked for: "
+            "give another checkpoint folder"
+        )
+    for number, (old, new) in enumerate(zip(found, asked, strict=True), start=1):
+        for part in ("sae", "train"):
+            for name, value in new[part].items():
+                if old[part].get(name) != value:
+                    raise ValueError(
+                        f"the checkpoint was made with {name} = {old[part].get(name)} for SAE "
+                        f"{number}, but {value} is asked for: give another checkpoint folder, or "
+                        "the settings that the training began with"
+                    )
+
+
+def describe(pair: Pair) -> dict[str, Any]:
+    """The two configs as a JSON object."""
+    recipe = asdict(pair[1])
+    recipe["kernels"] = {key: recipe["kernels"][key] for key in ("precision", "backend")}
+    return {"sae": asdict(pair[0]), "train": recipe}
