@@ -3,5 +3,5 @@
 Run by `dipole migrate` and at every start; `server.store.migrate` passes the connection in.
 """
 
-HEAD = "0001"
+HEAD = "0006"
 """The newest revision, so that a database that has it need not load Alembic."""

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from server.settings import Settings
 from server.store.session import parse_url, sqlite_engine
-from server.store.tables import Base
+from server.store.tables import Base, is_described
 
 
 def run(connection: Connection) -> None:
@@ -21,6 +21,7 @@ def run(connection: Connection) -> None:
         target_metadata=Base.metadata,
         render_as_batch=True,
         compare_type=True,
+        include_name=is_described,
         transactional_ddl=True,
     )
     with context.begin_transaction():

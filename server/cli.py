@@ -9,14 +9,20 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn
 
+from server.cli_axis import add_axis
+from server.cli_evaluate import add_evaluate
+from server.cli_explain import add_explain
+from server.cli_files import add_file_commands
 from server.cli_output import print_complaint, print_json, print_line, sentence_of
-from server.cli_runs import index, job, map_sae, train
+from server.cli_runs import index, job, map_sae
 from server.cli_serve import WORKER_PORT, demo, serve, worker
-from server.protocol import IndexRequest, MapRequest, Message, TrainableSparsifier, TrainRequest
+from server.cli_train import add_train_flags, train
+from server.protocol import IndexRequest, MapRequest, Message, TrainRequest
 from server.settings import VARIABLES, Settings
 
+TEXT_KINDS = "a .txt, .jsonl or .parquet file, hf:NAME[/CONFIG][:SPLIT], or - for standard input"
 Command = Callable[[Settings, argparse.Namespace], int]
 
 
@@ -74,6 +80,10 @@ def build_parser() -> Parser:
 
     _add_servers(add)
     _add_runs(add)
+    add_axis(add, _add_text)
+    add_file_commands(add, _add_text)
+    add_evaluate(add, shared)
+    add_explain(add)
     add("migrate", migrate, "bring the database to the newest schema")
     hidden = add("job", job)
     hidden.add_argument("run_id", type=int)
@@ -102,23 +112,15 @@ def _add_servers(add: Callable[[str, Command, str], Parser]) -> None:
 
 def _add_runs(add: Callable[[str, Command, str], Parser]) -> None:
     training = add("train", train, "train an SAE on a text, index it and map it")
-    option = _options_of(training, TrainRequest)
-    option("--model", "NAME|DIR", "the language model")
-    option("--layer", "N", "residual stream after this block, from 0 (the middle one)", int)
-    training.add_argument("--text", metavar="FILE", required=True, help=".txt, .txt.gz or .jsonl")
-    option("--sae", "KIND", "the sparsifier", choices=get_args(TrainableSparsifier))
-    option("--width", "N", "number of features", int)
-    option("--k", "N", "features a token may use", int)
-    option("--tokens", "N", "tokens to train on", int)
-    option("--seed", "N", "of weights and shuffling", int)
-    option("--name", "NAME", "what to call it")
+    _add_text(training, f"{TEXT_KINDS}; needed, unless with --resume")
+    add_train_flags(training, _options_of(training, TrainRequest))
 
     indexing = add("index", index, "find every feature's contexts in a text")
     indexing.add_argument(
         "--sae", dest="saes", metavar="NAME|ID", required=True, action="append", help="repeatable"
     )
     option = _options_of(indexing, IndexRequest)
-    option("--text", "FILE", "the text (the one it was trained on)")
+    _add_text(indexing, f"{TEXT_KINDS} (the one it was trained on)")
     option("--tokens", "N", "stop after so many", int)
 
     mapping = add("map", map_sae, "lay out an SAE's decoder rows in two dimensions")
@@ -128,11 +130,16 @@ def _add_runs(add: Callable[[str, Command, str], Parser]) -> None:
     option("--seed", "N", "of the layout", int)
 
 
+def _add_text(parser: Parser, sentence: str, required: bool = False) -> None:
+    parser.add_argument("--text", metavar="FILE|hf:NAME|-", required=required, help=sentence)
+    parser.add_argument("--text-column", metavar="NAME", help="the column of the text (text)")
+
+
 def _options_of(parser: Parser, message: type[Message]) -> Callable[..., None]:
     """Adds flags named like the message's fields; their defaults stand in the message alone."""
 
     def option(flag: str, metavar: str, sentence: str, kind: type = str, **more: Any) -> None:
-        default = message.model_fields[flag[2:]].default
+        default = message.model_fields[flag[2:].replace("-", "_")].default
         if "choices" in more:
             sentence = f"{sentence}: {', '.join(more['choices'])}"
         shown = sentence if default is None else f"{sentence} (default {default})"

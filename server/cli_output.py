@@ -33,11 +33,16 @@ def sentence_of(error: Exception) -> str:
     """An error as one line: of pydantic's and SQLAlchemy's long ones, what the reader can use."""
     if isinstance(error, ValidationError):
         return "; ".join(
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].removeprefix('Value error, ')}"
+            ": ".join([*_place_of(problem["loc"]), problem["msg"].removeprefix("Value error, ")])
             for problem in error.errors(include_url=False)
         )
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def _place_of(place: tuple[int | str, ...]) -> list[str]:
+    """Which field it is about; none for a rule about several."""
+    return [".".join(map(str, place))] if place else []
 
 
 def show_progress(

@@ -1,4 +1,4 @@
-"""The commands that do a run: `train`, `index`, `map`, the demo without a server, and `job`.
+"""The commands that do a run: `index`, `map`, the demo without a server, and `job`.
 
 Knows how a request becomes a row and who does it. What is plainly wrong is refused before torch
 is loaded and before a row is written; the tasks refuse the rest. Nothing is computed here.
@@ -6,65 +6,68 @@ is loaded and before a row is written; the tasks refuse the rest. Nothing is com
 
 import argparse
 import contextlib
+import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from threading import Event, current_thread, main_thread
+from typing import TYPE_CHECKING, Any
 
 from server.cli_output import print_json, print_line, show_progress
-from server.protocol import DemoRequest, IndexRequest, MapRequest, Message, TrainRequest
+from server.cli_text import text_source
+from server.protocol import DemoRequest, IndexRequest, MapRequest, Message
 from server.settings import Settings
 from server.supervisor import follow_stdin
 
-SPARSIFIERS_WITH_K = ("topk", "abstopk", "vsae")
-
-
-def train(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Train an SAE, index it and map it."""
-    request = TrainRequest(**_given(arguments, TrainRequest))
-    if request.sae in SPARSIFIERS_WITH_K and request.k > request.width:
-        raise ValueError(
-            f"k {request.k} is larger than width {request.width}: choose a smaller --k"
-            " or a larger --width"
-        )
-    return _do(settings, "train", request, arguments.json)
+if TYPE_CHECKING:
+    from server.store.runs import RunRecord
 
 
 def index(settings: Settings, arguments: argparse.Namespace) -> int:
     """Index SAEs of one model over one text."""
-    request = IndexRequest(**_given(arguments, IndexRequest))
-    _require_saes(settings, request.saes)
-    return _do(settings, "index", request, arguments.json)
+    request = IndexRequest(**given_fields(settings, arguments, IndexRequest))
+    require_saes(settings, request.saes)
+    return begin_run(settings, "index", request, arguments.json)
 
 
 def map_sae(settings: Settings, arguments: argparse.Namespace) -> int:
     """Lay out one SAE's decoder rows."""
-    request = MapRequest(**_given(arguments, MapRequest))
-    _require_saes(settings, [request.sae])
-    return _do(settings, "map", request, arguments.json)
+    request = MapRequest(**given_fields(settings, arguments, MapRequest))
+    require_saes(settings, [request.sae])
+    return begin_run(settings, "map", request, arguments.json)
 
 
 def make_demo(settings: Settings, as_json: bool) -> int:
-    """Make the demo in this process; nothing to do if it is there."""
-    if demo_is_there(settings):
+    """Make the demo in this process; nothing to do if it is there.
+
+    A run that is queued, or whose process is gone, is taken up here. Raises RuntimeError while
+    another process is at work on it.
+    """
+    runs = demo_runs(settings)
+    if any(run.state == "done" for run in runs):
         _report(as_json, {"state": "done", "run": None}, "the demo is there: run `dipole serve`")
         return 0
-    return _do(settings, "demo", DemoRequest(), as_json)
+    if runs:
+        try:
+            return resume_run(settings, "demo", runs[0].id, as_json)
+        except ValueError as error:  # no input is to blame
+            raise RuntimeError(str(error)) from error
+    return begin_run(settings, "demo", DemoRequest(), as_json)
 
 
-def demo_is_there(settings: Settings) -> bool:
-    """Whether a run has made the demo here, or is queued or at work on it."""
+def demo_runs(settings: Settings) -> "list[RunRecord]":
+    """The runs that have made the demo here, or are queued for it or at work on it; newest first."""
     from server.store.runs import list_runs
 
-    with _database(settings) as database, database.read() as session:
+    with open_database(settings) as database, database.read() as session:
         runs = list_runs(session, states=["queued", "running", "done"], limit=1000)
-    return any(run.kind == "demo" for run in runs)
+    return [run for run in runs if run.kind == "demo"]
 
 
 def queue_demo(settings: Settings) -> None:
     """Leave the demo to the worker."""
     from server.store.runs import create_run
 
-    with _database(settings) as database, database.write() as session:
+    with open_database(settings) as database, database.write() as session:
         create_run(session, "demo", DemoRequest().model_dump(mode="json"))
 
 
@@ -72,33 +75,77 @@ def job(settings: Settings, arguments: argparse.Namespace) -> int:
     """Do one queued run, for the executor; its outcome stands in the run's row."""
     if arguments.follow_stdin:
         follow_stdin()
+    from server.worker.progress import RunInterrupted
     from server.worker.runs import RunStopped, claim, execute
     from server.worker.tasks import TASKS, TaskContext
 
-    with _database(settings) as database:
+    with open_database(settings) as database:
         claimed = claim(database, settings.data_dir, arguments.run_id)
         if claimed is None:
             return 0
-        context = TaskContext(settings=settings, database=database)
-        with contextlib.suppress(RunStopped):
+        with told_to_end() as stopping, contextlib.suppress(RunStopped, RunInterrupted):
+            context = TaskContext(
+                settings=settings, database=database, run_id=claimed.run.id, stopping=stopping
+            )
             for _ in execute(context, claimed, TASKS):
                 pass
     return 0
 
 
-def _do(settings: Settings, kind: str, request: Message, as_json: bool) -> int:
-    from server.worker.runs import begin, execute
+def begin_run(settings: Settings, kind: str, request: Message, as_json: bool) -> int:
+    """Do a new run in this process, with a bar or one JSON object."""
+    from server.worker.runs import begin
+
+    with open_database(settings) as database:
+        claimed = begin(database, settings.data_dir, kind, request)
+        return _work(settings, database, claimed, as_json)
+
+
+def resume_run(settings: Settings, kind: str, run_id: int, as_json: bool) -> int:
+    """Go on with a run of this kind that was cancelled, has failed or was left, in this process."""
+    from server.worker.runs import reopen
+
+    with open_database(settings) as database:
+        claimed = reopen(database, settings.data_dir, kind, run_id)
+        return _work(settings, database, claimed, as_json)
+
+
+def _work(settings: Settings, database: Any, claimed: Any, as_json: bool) -> int:
+    from server.worker.progress import RunInterrupted
+    from server.worker.runs import execute
     from server.worker.tasks import TASKS, TaskContext
 
-    with _database(settings) as database:
-        claimed = begin(database, settings.data_dir, kind, request)
-        context = TaskContext(settings=settings, database=database)
-        with contextlib.closing(execute(context, claimed, TASKS)) as steps:
-            result = show_progress(steps, kind, quiet=as_json) or {}
-    outcome = {"run": claimed.run.id, "kind": kind, "state": "done", **result}
+    run_id, kind = claimed.run.id, claimed.run.kind
+    try:
+        with told_to_end() as stopping:
+            context = TaskContext(
+                settings=settings, database=database, run_id=run_id, stopping=stopping
+            )
+            with contextlib.closing(execute(context, claimed, TASKS)) as steps:
+                result = show_progress(steps, kind, quiet=as_json) or {}
+    except RunInterrupted as error:
+        by_hand = f", or `dipole train --resume {run_id}`" if kind == "train" else ""
+        raise RuntimeError(
+            f"run {run_id} was stopped and is queued: a running server goes on with it{by_hand}"
+        ) from error
+    outcome = {"run": run_id, "kind": kind, "state": "done", **result}
     shown = "".join(f"\n  {name}: {value}" for name, value in result.items())
-    _report(as_json, outcome, f"{kind} done (run {claimed.run.id}){shown}")
+    _report(as_json, outcome, f"{kind} done (run {run_id}){shown}")
     return 0
+
+
+@contextlib.contextmanager
+def told_to_end() -> Iterator[Event]:
+    """An event that SIGTERM sets, instead of killing this process: a task then saves what it has."""
+    event = Event()
+    if current_thread() is not main_thread():  # where no signal arrives
+        yield event
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: event.set())
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _report(as_json: bool, outcome: dict[str, Any], sentence: str) -> None:
@@ -109,21 +156,23 @@ def _report(as_json: bool, outcome: dict[str, Any], sentence: str) -> None:
 
 
 @contextlib.contextmanager
-def _database(settings: Settings) -> "Iterator[Any]":
+def open_database(settings: Settings) -> "Iterator[Any]":
     """The migrated database, closed at the end."""
     from server.store.migrate import migrate
     from server.store.session import Database
 
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     migrate(settings.database_url)
-    database = Database(settings.database_url)
+    database = Database.of(settings)
     try:
         yield database
     finally:
         database.dispose()
 
 
-def _given(arguments: argparse.Namespace, message: type[Message]) -> dict[str, Any]:
+def given_fields(
+    settings: Settings, arguments: argparse.Namespace, message: type[Message]
+) -> dict[str, Any]:
     """The message's fields that were given as flags; files and folders made absolute.
 
     The run may be taken up later, by a process that was started elsewhere.
@@ -133,21 +182,20 @@ def _given(arguments: argparse.Namespace, message: type[Message]) -> dict[str, A
         for name in message.model_fields
         if (value := getattr(arguments, name, None)) is not None
     }
-    if "text" in values and not values["text"].startswith("hf:"):
-        text = Path(values["text"]).expanduser()
-        if not text.is_file():
-            raise ValueError(f"no text file {text}: check --text")
-        values["text"] = str(text.resolve())
+    if "text" in values:
+        column = getattr(arguments, "text_column", None)
+        values["text"] = text_source(settings, values["text"], column)
     folder = Path(values.get("model", "")).expanduser()
     if "model" in values and (folder / "config.json").is_file():
         values["model"] = str(folder.resolve())
     return values
 
 
-def _require_saes(settings: Settings, keys: list[int | str]) -> None:
+def require_saes(settings: Settings, keys: list[int | str]) -> None:
+    """Raise ValueError, naming those there are, unless every key is an SAE's id or name."""
     from server.store.saes import get_sae, list_saes
 
-    with _database(settings) as database, database.read() as session:
+    with open_database(settings) as database, database.read() as session:
         missing = [key for key in keys if get_sae(session, key) is None]
         names = [sae.name for sae in list_saes(session)]
     if missing:

@@ -16,12 +16,12 @@ import webbrowser
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 from urllib.parse import urlencode
 
 from server.cli_output import print_json, print_line
-from server.cli_runs import demo_is_there, make_demo, queue_demo
+from server.cli_runs import demo_runs, make_demo, queue_demo
 from server.settings import Settings
 from server.supervisor import Supervisor, follow_stdin, spawn
 
@@ -45,7 +45,7 @@ def demo(settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.no_serve:
         return make_demo(settings, arguments.json)
     with _web_socket(settings) as listener:
-        if not demo_is_there(settings):
+        if not demo_runs(settings):
             queue_demo(settings)
         _serve(settings, listener, arguments.json, opens_browser=not arguments.no_open)
     return 0
@@ -61,7 +61,7 @@ def worker(settings: Settings, arguments: argparse.Namespace) -> int:
         from server.worker.executor import Executor
 
         migrate(settings.database_url)
-        database = Database(settings.database_url)
+        database = Database.of(settings)
         executor = Executor(database, settings.data_dir, settings.environment())
         address = _address(listener)
         _stop_on_sigterm()
@@ -75,7 +75,8 @@ def worker(settings: Settings, arguments: argparse.Namespace) -> int:
                     _announce(address, f"worker at {address} (Ctrl-C stops it)", arguments.json)
 
             token = None if listener.family == socket.AF_UNIX else settings.token
-            _run(create_app(settings, token), listener, announce)
+            # A job needs the time in which streams are drained: it has to save what it has.
+            _run(create_app(settings, token), listener, announce, executor.begin_stop)
         finally:
             executor.stop()
             database.dispose()
@@ -87,6 +88,8 @@ def worker(settings: Settings, arguments: argparse.Namespace) -> int:
 def _serve(
     settings: Settings, listener: socket.socket, as_json: bool, opens_browser: bool = False
 ) -> None:
+    # httpx brings along its command line, with rich and pygments: 4 MB that a server never uses.
+    sys.modules.setdefault("httpx._main", cast("ModuleType", None))
     from server.store.migrate import migrate
     from server.web.app import create_app
 
@@ -109,8 +112,16 @@ def _serve(
         _run(create_app(settings), listener, announce)
 
 
-def _run(app: "FastAPI", listener: socket.socket, announce: Callable[[], None]) -> None:
-    """Serve until a signal; `announce` is called once connections are accepted."""
+def _run(
+    app: "FastAPI",
+    listener: socket.socket,
+    announce: Callable[[], None],
+    leave: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until a signal; `announce` is called once connections are accepted.
+
+    `leave` is called by the signal itself, before open streams are drained: it must not wait.
+    """
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -118,6 +129,10 @@ def _run(app: "FastAPI", listener: socket.socket, announce: Callable[[], None]) 
             await super().startup(sockets)
             if self.started:
                 announce()
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            leave()
+            super().handle_exit(sig, frame)
 
     # log_config None: the log that the command line has set up.
     config = uvicorn.Config(
@@ -138,7 +153,8 @@ def _web_socket(settings: Settings) -> contextlib.closing[socket.socket]:
 def _listen(host: str, port: int) -> socket.socket:
     """A bound TCP socket; raises ValueError, saying what to do, when the address is not free."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named, or asyncio leaves Nagle's algorithm on: each answer then waits 40 ms for the last one's ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -30,6 +30,10 @@ class Settings:
     token: str | None = field(default=None, repr=False)
     worker_url: str | None = None
     """None: the local worker on `worker_socket`."""
+    min_free_mib: int = 1024
+    """MiB; with less room on the disk no new run is taken in. 0 never asks."""
+    roots: str = ""
+    """Folders, divided as in PATH, whose files pages and scripts may name on a server for others."""
 
     def __post_init__(self) -> None:
         if not self.database_url.startswith(("sqlite:", "sqlite+", "postgresql", "postgres:")):
@@ -38,6 +42,8 @@ class Settings:
             raise ValueError("host is empty: use 127.0.0.1 for this machine only")
         if not 0 <= self.port <= 65_535:
             raise ValueError(f"port must lie between 0 and 65535, not {self.port}")
+        if self.min_free_mib < 0:
+            raise ValueError(f"min_free_mib must be 0 or more MiB, not {self.min_free_mib}")
         if self.worker_url is not None and not self.worker_url.startswith(("http://", "https://")):
             raise ValueError(f"worker_url must begin with http:// or https://: {self.worker_url}")
 
@@ -60,6 +66,8 @@ class Settings:
             port=_read_port(values.get("port", 8000)),
             token=None if token is None else str(token),
             worker_url=None if worker_url is None else str(worker_url).rstrip("/"),
+            min_free_mib=_read_mib(values.get("min_free_mib", 1024)),
+            roots=str(values.get("roots", "")),
         )
 
     def environment(self) -> dict[str, str]:
@@ -86,6 +94,17 @@ class Settings:
         except ValueError:
             return False
 
+    def may_be_named(self, path: Path) -> bool:
+        """Whether who asks over HTTP may name this resolved path: any on a server for oneself.
+
+        Where others come in, with a token or from another machine, those in the data directory
+        and in `roots`.
+        """
+        if self.is_loopback and not self.token:
+            return True
+        roots = [Path(root).expanduser() for root in self.roots.split(os.pathsep) if root]
+        return any(path.is_relative_to(root.resolve()) for root in (self.data_dir, *roots))
+
     def require_token_when_open(self) -> None:
         """Raise ValueError if others could reach this address without giving a token."""
         if not self.is_loopback and not self.token:
@@ -101,6 +120,8 @@ VARIABLES = {
     "port": "DIPOLE_PORT",
     "token": "DIPOLE_TOKEN",
     "worker_url": "DIPOLE_WORKER_URL",
+    "min_free_mib": "DIPOLE_MIN_FREE_MIB",
+    "roots": "DIPOLE_ROOTS",
 }
 """Each setting's environment variable; an empty variable counts as unset."""
 
@@ -110,3 +131,10 @@ def _read_port(value: object) -> int:
         return int(str(value))
     except ValueError:
         raise ValueError(f"port must be a number between 0 and 65535, not {value!r}") from None
+
+
+def _read_mib(value: object) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        raise ValueError(f"min_free_mib must be a whole number of MiB, not {value!r}") from None

@@ -23,6 +23,10 @@ SHARING = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
+JOB_SECONDS = 30.0
+"""How long a job may take, after SIGTERM, to save what it has."""
+WORKER_SECONDS = JOB_SECONDS + 15.0
+"""How long a worker may take: it waits for its job, and meanwhile drains its streams."""
 STEADY_SECONDS = 60.0
 """A child that lived this long is not crash-looping: the next pause is the first one again."""
 
@@ -58,7 +62,7 @@ def follow_stdin() -> None:
     Thread(target=wait, name="follow-stdin", daemon=True).start()
 
 
-def stop_child(child: subprocess.Popen[bytes], grace: float = 10.0) -> int:
+def stop_child(child: subprocess.Popen[bytes], grace: float) -> int:
     """Ask a child to stop, kill it after `grace` seconds; returns its exit status."""
     child.terminate()
     try:
@@ -113,7 +117,7 @@ class Supervisor:
     def _watch(self, child: subprocess.Popen[bytes]) -> int:
         while child.poll() is None:
             if self._stopping.wait(0.1):
-                return stop_child(child)
+                return stop_child(child, WORKER_SECONDS)
         if child.stdin is not None:
             child.stdin.close()
         return child.returncode

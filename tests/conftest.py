@@ -6,8 +6,8 @@ Loads no torch. A test that takes `database` (or `world`) runs twice, on SQLite 
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,14 +27,29 @@ BACKENDS = [
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The socket folder of a Postgres server that lives as long as the test session."""
+    with _running(postgres.OPTIONS) as server:
+        yield str(server.folder)
+
+
+@pytest.fixture
+def restarting() -> Iterator[postgres.Server]:
+    """A server of the test's own, to kill and start again; what was committed is then still there."""
+    lasting = [each for each in postgres.OPTIONS if not each.startswith("synchronous_commit")]
+    with _running(lasting) as server:
+        migrate(postgres.url_of(str(server.folder), "postgres"))
+        yield server
+
+
+@contextmanager
+def _running(options: Sequence[str]) -> Iterator[postgres.Server]:
     with ExitStack() as stack:
         try:
-            folder = stack.enter_context(postgres.run_postgres())
+            server = stack.enter_context(postgres.run_server(options))
         except postgres.PostgresMissing as missing:
             if os.environ.get("DIPOLE_REQUIRE_ALL") == "1":
                 pytest.fail(str(missing))
             pytest.skip(str(missing))
-        yield folder
+        yield server
 
 
 @pytest.fixture(scope="session")

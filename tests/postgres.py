@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -47,8 +47,15 @@ def find_binaries() -> Path:
 
 
 @contextmanager
-def run_postgres() -> Iterator[str]:
+def run_postgres(options: Sequence[str] = OPTIONS) -> Iterator[str]:
     """The socket folder of a running server whose superuser is `dipole`, without a password."""
+    with run_server(options) as server:
+        yield str(server.folder)
+
+
+@contextmanager
+def run_server(options: Sequence[str] = OPTIONS) -> Iterator["Server"]:
+    """A running server that can be killed and started again; gone, with its data, at the end."""
     binaries = find_binaries()
     identity = _unprivileged_user()
     folder = Path(tempfile.mkdtemp(prefix="dipole-pg-"))
@@ -61,19 +68,41 @@ def run_postgres() -> Iterator[str]:
              "--encoding=UTF8", "--locale=C"],
             check=True, capture_output=True, cwd=folder, **identity,
         )  # fmt: skip
-        command = [*_dying_with_us(), binaries / "postgres", "-D", data, "-k", folder]
-        for option in OPTIONS:
+        command: list[object] = [*_dying_with_us(), binaries / "postgres", "-D", data, "-k", folder]
+        for option in options:
             command += ["-c", option]
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, **identity)
+        server = Server(folder, command, identity)
         try:
-            _wait_until_ready(folder, server)
-            yield str(folder)
+            server.start()
+            yield server
         finally:
-            server.send_signal(signal.SIGINT)  # "fast" shutdown: clients are cut off
-            server.wait(START_SECONDS)
+            server.stop(signal.SIGINT)  # "fast" shutdown: clients are cut off
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class Server:
+    """A Postgres process on a folder that outlives it."""
+
+    def __init__(self, folder: Path, command: list[object], identity: dict[str, object]) -> None:
+        self.folder = folder
+        self._command = command
+        self._identity = identity
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Run, and wait until it answers."""
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, cwd=self.folder, **self._identity
+            )
+        _wait_until_ready(self.folder, self._process)
+
+    def stop(self, how: signal.Signals) -> None:
+        """SIGINT cuts clients off, SIGQUIT ends it without shutting down, as a crash would."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(how)
+            self._process.wait(START_SECONDS)
 
 
 def connect(folder: str, database: str = "postgres") -> psycopg.Connection:

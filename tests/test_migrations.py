@@ -3,27 +3,33 @@ import sys
 
 import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import create_engine, delete, inspect, text
 
 import migrations
 from server.store import migrate as migrate_module
+from server.store.feature_table import list_features
+from server.store.features import get_feature
+from server.store.indexes import begin_index, delete_index, publish_index, write_features
 from server.store.migrate import check, is_current, migrate
+from server.store.saes import get_sae
 from server.store.session import parse_url
-from server.store.tables import Base
-from tests.builders import build_world
+from server.store.tables import SEARCH, Base, Example
+from tests.builders import build_world, feature_row
 
 
 def tables_of(url: str) -> set[str]:
     engine = create_engine(parse_url(url))
     try:
-        return set(inspect(engine).get_table_names())
+        names = inspect(engine).get_table_names()
+        # FTS5 keeps its own tables beside the one that is asked.
+        return {name for name in names if not name.startswith(f"{SEARCH}_")}
     finally:
         engine.dispose()
 
 
 def test_an_empty_database_gets_every_table(empty_url):
     migrate(empty_url)
-    assert tables_of(empty_url) == {*Base.metadata.tables, "alembic_version"}
+    assert tables_of(empty_url) == {*Base.metadata.tables, SEARCH, "alembic_version"}
 
 
 def test_the_migrated_tables_are_those_the_code_describes(database_url):
@@ -50,6 +56,42 @@ def test_down_works_on_a_database_that_is_full(database, database_url):
     database.dispose()
     migrate(database_url, "base")
     assert tables_of(database_url) == {"alembic_version"}
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002", "0005"])
+def test_down_and_up_again_keeps_what_is_stored(database, database_url, revision):
+    world = build_world(database)
+    if revision == "0001":  # which has no place for samples and turns: they go, and stay away
+        with database.write() as session:
+            session.execute(delete(Example).where(Example.kind >= 2))
+
+    def everything() -> tuple[object, ...]:
+        with database.read() as session:
+            sae = get_sae(session, world.abstopk)
+            table = list_features(session, sae, sort="opposition", search="s", limit=1000)
+            return get_feature(session, sae, 0), get_feature(session, sae, 2), table
+
+    before = everything()
+    database.dispose()
+    migrate(database_url, revision)
+    migrate(database_url)
+    assert everything() == before
+    with database.write() as session:
+        publish_index(session, world.building_index, 1, 1, 1, 1)
+        assert delete_index(session, _new_index(session, world))
+
+
+def _new_index(session, world) -> int:
+    index = begin_index(session, world.topk, world.corpus)
+    write_features(session, index, [feature_row(0, "label", ("snake", "queen"))])
+    return index
+
+
+def test_the_bulk_tables_of_sqlite_are_strict(sqlite_database):
+    query = text("SELECT name FROM pragma_table_list WHERE strict")
+    with sqlite_database.read() as session:
+        found = {row.name for row in session.execute(query)}
+    assert {"seq", "feature", "feature_column", "example"} <= found
 
 
 def test_check_constraints_have_the_names_the_code_gives_them(database_url):

@@ -6,14 +6,16 @@ SQLAlchemy's insert: four times faster on SQLite, seven times on Postgres.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Column, CursorResult, Table
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from server.store.base import Base
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 _POSTGRES_NAMES = {
     "INTEGER": "int4",
@@ -33,12 +35,35 @@ def dialect_of(session: Session) -> str:
 
 def insert_for(session: Session, table: Any) -> "sqlite.Insert | postgresql.Insert":
     """An INSERT that can say ON CONFLICT."""
-    return (sqlite if dialect_of(session) == "sqlite" else postgresql).insert(table)
+    # Loaded when it is used: each dialect holds megabytes, and a process needs only one of them.
+    if dialect_of(session) == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+        return sqlite_insert(table)
+    from sqlalchemy.dialects.postgresql import insert as postgres_insert
+
+    return postgres_insert(table)
 
 
 def changed_rows(session: Session, statement: Any) -> int:
     """Run an UPDATE or DELETE and say how many rows it touched."""
     return cast(CursorResult[Any], session.execute(statement)).rowcount
+
+
+def driver_cursor(session: Session, *, binary: bool = False) -> Any:
+    """A cursor of the driver itself, in the session's transaction; SQLite's is always binary."""
+    connection: Any = session.connection().connection
+    if binary and dialect_of(session) != "sqlite":
+        return connection.cursor(binary=True)
+    return connection.cursor()
+
+
+def copy_rows(
+    session: Session, target: str, types: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Load rows into a table of Postgres, named with its columns, by COPY."""
+    with named_errors(session, f"copy into {target}"), driver_cursor(session) as cursor:
+        _copy(cursor, target, list(types), rows)
 
 
 def bulk_insert(
@@ -54,7 +79,7 @@ def bulk_insert(
     `ignore_present` leaves rows alone whose key is already there; otherwise that is an error.
     """
     target: Table = cast(Table, table.__table__)
-    with _named_errors(session, f"bulk insert into {target.name}"):
+    with named_errors(session, f"bulk insert into {target.name}"):
         if dialect_of(session) == "sqlite":
             _insert_sqlite(session, target, columns, rows, ignore_present)
         else:
@@ -70,7 +95,7 @@ def _insert_sqlite(
 ) -> None:
     verb = "INSERT OR IGNORE" if ignore_present else "INSERT"
     marks = ", ".join("?" * len(columns))
-    cursor: Any = session.connection().connection.cursor()
+    cursor = driver_cursor(session)
     cursor.executemany(f"{verb} INTO {table.name} ({', '.join(columns)}) VALUES ({marks})", rows)
 
 
@@ -83,8 +108,7 @@ def _insert_postgres(
 ) -> None:
     names = ", ".join(columns)
     types = [_postgres_type(table.c[column]) for column in columns]
-    connection: Any = session.connection().connection
-    with connection.cursor() as cursor:
+    with driver_cursor(session) as cursor:
         if not ignore_present:
             _copy(cursor, f"{table.name} ({names})", types, rows)
             return
@@ -106,11 +130,13 @@ def _copy(cursor: Any, target: str, types: list[str], rows: Iterable[Sequence[An
 
 
 def _postgres_type(column: Column[Any]) -> str:
+    from sqlalchemy.dialects import postgresql
+
     return _POSTGRES_NAMES[column.type.compile(dialect=postgresql.dialect())]
 
 
 @contextmanager
-def _named_errors(session: Session, doing: str) -> Iterator[None]:
+def named_errors(session: Session, doing: str) -> Iterator[None]:
     """Raise what the driver raises as SQLAlchemy's exceptions, as every other query does."""
     dialect = session.get_bind().dialect
     base: type[Exception] = cast(Any, dialect).dbapi.Error

@@ -8,12 +8,12 @@ from collections.abc import Sequence as Tokens
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from server.store.bulk import bulk_insert, insert_for
 from server.store.encoding import decode_tokens, encode_tokens, now
-from server.store.tables import Corpus, Sequence
+from server.store.tables import Corpus, FeatureIndex, Sequence
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class CorpusRecord:
     tokens: int
     context: int
     bos_policy: str
+    packing: str | None
     created_at: str
 
 
@@ -54,6 +55,13 @@ class SequenceRow(NamedTuple):
 
 
 _COLUMNS = [Corpus.__table__.c[name] for name in CorpusRecord.__dataclass_fields__]
+_WINDOWS = select(
+    Sequence.seq, Sequence.document, Sequence.start, Sequence.tokens, Sequence.token_bytes
+).where(
+    Sequence.corpus_id == bindparam("corpus"), Sequence.seq.in_(bindparam("seqs", expanding=True))
+)
+"""Made once: building a statement takes longer than SQLite takes to answer it."""
+
 _SEQUENCE_COLUMNS = ("corpus_id", "seq", "document", "start", "tokens", "token_bytes")
 
 
@@ -68,6 +76,7 @@ def create_corpus(
     tokens: int,
     context: int,
     bos_policy: str,
+    packing: str | None = None,
 ) -> int:
     """The id of this model's corpus of this fingerprint, added or brought up to date."""
     values = {
@@ -77,6 +86,7 @@ def create_corpus(
         "tokens": tokens,
         "context": context,
         "bos_policy": bos_policy,
+        "packing": packing,
     }
     insert = insert_for(session, Corpus).values(
         model_id=model_id, fingerprint=fingerprint, created_at=now(), **values
@@ -101,6 +111,17 @@ def get_corpus(session: Session, corpus_id: int) -> CorpusRecord | None:
     return None if row is None else CorpusRecord(**row._mapping)
 
 
+def corpus_of_index(session: Session, index_id: int | None) -> CorpusRecord | None:
+    """The text that a published index was made of; None without one."""
+    query = (
+        select(*_COLUMNS)
+        .join(FeatureIndex, FeatureIndex.corpus_id == Corpus.id)
+        .where(FeatureIndex.id == index_id, FeatureIndex.state == "published")
+    )
+    row = session.execute(query).one_or_none()
+    return None if row is None else CorpusRecord(**row._mapping)
+
+
 def add_sequences(session: Session, corpus_id: int, rows: Iterable[SequenceRow]) -> None:
     """Store windows, a thousand or so per transaction; windows already stored stay as they are.
 
@@ -120,8 +141,6 @@ def get_sequences(
     wanted = sorted(set(seqs))
     found: dict[int, SequenceRow] = {}
     for begin in range(0, len(wanted), 1000):
-        query = select(
-            Sequence.seq, Sequence.document, Sequence.start, Sequence.tokens, Sequence.token_bytes
-        ).where(Sequence.corpus_id == corpus_id, Sequence.seq.in_(wanted[begin : begin + 1000]))
-        found.update((row.seq, SequenceRow(*row)) for row in session.execute(query))
+        part = {"corpus": corpus_id, "seqs": wanted[begin : begin + 1000]}
+        found.update((row.seq, SequenceRow(*row)) for row in session.execute(_WINDOWS, part))
     return found

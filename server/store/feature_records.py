@@ -5,9 +5,11 @@ Knows how stored columns become these records; no query. Everything of the − p
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from server.store.encoding import decode_activations, float32
+from server.store.encoding import decode_activations
+from server.store.example_lists import StoredExample
 
 POLES = ("+", "-")
 
@@ -66,7 +68,11 @@ class ContextRecord:
 
 @dataclass(frozen=True)
 class PoleRecord:
-    """One side of a feature; `promoted` of one pole is `suppressed` of the other, negated."""
+    """One side of a feature; `promoted` of one pole is `suppressed` of the other, negated.
+
+    `samples`: contexts drawn from each interval of activations, by the number of the interval.
+    `turns`: contexts in which the sign changes to that of this pole, at `position`.
+    """
 
     pole: str
     label: str
@@ -79,11 +85,16 @@ class PoleRecord:
     suppressed: tuple[TokenLogit, ...]
     contexts: tuple[ContextRecord, ...]
     contexts_by_mean: tuple[ContextRecord, ...]
+    samples: Mapping[int, tuple[ContextRecord, ...]]
+    turns: tuple[ContextRecord, ...]
 
 
 @dataclass(frozen=True)
 class FeatureRecord:
-    """One feature of a published index; `poles` has the keys "+" and "-"."""
+    """One feature of a published index; `poles` has the keys "+" and "-".
+
+    `details` are all facts the indexer wrote, in its own shape.
+    """
 
     sae_id: int
     index_id: int
@@ -96,6 +107,7 @@ class FeatureRecord:
     null_summary: dict[str, Any] | None
     histogram: Histogram | None
     neighbours: Neighbours
+    details: Mapping[str, Any]
     poles: Mapping[str, PoleRecord]
 
 
@@ -128,30 +140,39 @@ def read_logits(details: Mapping[str, Any], pole: str) -> tuple[tuple[TokenLogit
 
 
 def read_context(
-    example: Any,
+    example: StoredExample,
     token_ids: Sequence[int],
     vocabulary: Sequence[str],
     document: int,
     start: int,
     radius: int | None,
 ) -> ContextRecord:
-    """The context of an example row, cut to `radius` tokens on either side of its extreme token.
+    """The context of an example, cut to `radius` tokens on either side of its extreme token.
 
     A token id the vocabulary does not have becomes "<id>".
     """
+    activations = decode_activations(example.activations, len(token_ids))
+    if activations[example.position]:
+        # Stored exactly; the rest is rounded.
+        activations[example.position] = example.value
     begin = 0 if radius is None else max(0, example.position - radius)
     end = len(token_ids) if radius is None else example.position + radius + 1
     shown = tuple(token_ids[begin:end])
     return ContextRecord(
-        tokens=tuple(
-            vocabulary[token] if token < len(vocabulary) else f"<{token}>" for token in shown
-        ),
+        tokens=_strings(shown, vocabulary),
         token_ids=shown,
-        activations=tuple(decode_activations(example.activations, len(token_ids))[begin:end]),
+        activations=tuple(activations[begin:end]),
         position=example.position - begin,
-        value=float32(example.value),
-        mean=float32(example.mean),
+        value=example.value,
+        mean=example.mean,
         document=document,
         seq=example.seq,
         start=start + begin,
     )
+
+
+def _strings(token_ids: Sequence[int], vocabulary: Sequence[str]) -> tuple[str, ...]:
+    known = len(vocabulary)
+    if len(token_ids) > 1 and max(token_ids) < known:
+        return itemgetter(*token_ids)(vocabulary)  # twice as quick as one by one
+    return tuple(vocabulary[each] if each < known else f"<{each}>" for each in token_ids)

@@ -1,4 +1,4 @@
-"""What the indexer hands over for each feature and each example, and how it becomes columns.
+"""What the indexer hands over for each feature and each example, and how a feature becomes columns.
 
 Knows no session. Numbers may come as numpy's: they are turned into plain ones, because SQLite
 would store them as bytes.
@@ -8,14 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from server.store.encoding import clean_text, dump_json, finite, finite_or_none
+from server.store.encoding import clean_text, finite, finite_or_none, pack_json
+from server.store.search_terms import terms_of, words_between_spaces, words_of
 
-EXTREME, MEAN = 0, 1
-"""Kinds of example: ranked by the extreme token, or by the mean over the window."""
+EXTREME, MEAN, INTERVAL, TURN = 0, 1, 2, 3
+"""Kinds of example: ranked by the extreme token, ranked by the mean over the window, drawn from an
+interval of activations (rank = interval * SAMPLES + place), where the sign changes."""
+SAMPLES = 8
+"""At most so many examples of one interval."""
 POSITIVE, NEGATIVE = 0, 1
 """Poles of an example."""
 SEARCHED_CHARACTERS = 1_000
-"""Each pole's words beyond this are not searched."""
+"""Each pole's words beyond this, and its label's, are not searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class FeatureRow:
     """One feature as indexed. Everything of the − pole is signed: `sum_neg`, `max_neg` ≤ 0.
 
     `details`: {"histogram": {edges, counts, zeros, tokens}, "promoted": [[token, logit]…],
-    "suppressed": […] (both of the + pole), "neighbours": {"aligned": [[feature, cosine]…],
+    "suppressed": […] (both of the + pole), "logits": {reach, counts}, "neighbours": {"aligned": [[feature, cosine]…],
     "opposed": […]}}. `tokens_pos`, `tokens_neg`: words that should find this pole in a search,
     besides its label.
     """
@@ -53,7 +57,7 @@ class FeatureRow:
 class ExampleRow(NamedTuple):
     """One context: `value` is the signed activation at `position`, the pole's extreme in window `seq`.
 
-    `activations` is what `encoding.encode_activations` makes: (uint16 offset, float32 value) pairs.
+    `activations` is what `encoding.encode_activations` makes of every activation of the window.
     """
 
     feature: int
@@ -69,18 +73,15 @@ class ExampleRow(NamedTuple):
 
 FEATURE_COLUMNS = (
     "index_id", "feature", "label", "label_pos", "label_neg", "firings_pos", "firings_neg",
-    "density_pos", "density_neg", "density", "sum_pos", "sum_neg", "max_pos", "max_neg", "max_abs",
-    "quantile_pos", "quantile_neg", "pole_balance", "opposition", "consistency", "details",
-    "search",
+    "density_pos", "density_neg", "sum_pos", "sum_neg", "max_pos", "max_neg",
+    "quantile_pos", "quantile_neg", "pole_balance", "opposition", "consistency", "words",
+    "details",
 )  # fmt: skip
-EXAMPLE_COLUMNS = ("index_id", *ExampleRow._fields)
 
 
 def feature_values(index_id: int, row: FeatureRow) -> tuple[Any, ...]:
     """The row's columns, in the order of FEATURE_COLUMNS; raises ValueError for NaN."""
     what = f"feature {row.feature}"
-    density_pos, density_neg = finite(row.density_pos, what), finite(row.density_neg, what)
-    max_pos, max_neg = finite(row.max_pos, what), finite(row.max_neg, what)
     return (
         index_id,
         int(row.feature),
@@ -89,51 +90,54 @@ def feature_values(index_id: int, row: FeatureRow) -> tuple[Any, ...]:
         clean_text(row.label_neg),
         int(row.firings_pos),
         int(row.firings_neg),
-        density_pos,
-        density_neg,
-        density_pos + density_neg,
+        finite(row.density_pos, what),
+        finite(row.density_neg, what),
         finite(row.sum_pos, what),
         finite(row.sum_neg, what),
-        max_pos,
-        max_neg,
-        max(max_pos, -max_neg),
+        finite(row.max_pos, what),
+        finite(row.max_neg, what),
         finite(row.quantile_pos, what),
         finite(row.quantile_neg, what),
         finite_or_none(row.pole_balance),
         finite_or_none(row.opposition),
         finite_or_none(row.consistency),
-        dump_json(row.details),
-        search_text(row),
+        "\n".join(
+            (_new_words(row.tokens_pos, row.label_pos), _new_words(row.tokens_neg, row.label_neg))
+        ),
+        pack_json(row.details),
     )
 
 
-def example_values(index_id: int, row: ExampleRow) -> tuple[Any, ...]:
-    """The row's columns, in the order of EXAMPLE_COLUMNS; raises ValueError for NaN."""
-    what = f"an example of feature {row.feature}"
-    return (
-        index_id,
-        int(row.feature),
-        int(row.kind),
-        int(row.pole),
-        int(row.rank),
-        int(row.seq),
-        int(row.position),
-        finite(row.value, what),
-        finite(row.mean, what),
-        row.activations,
-    )
+def column_numbers(row: FeatureRow) -> dict[str, float | None]:
+    """What a table sorts and filters by; see `columns.NUMBERS`."""
+    return {
+        "firings": float(min(row.firings_pos, row.firings_neg)),
+        "density_pos": float(row.density_pos),
+        "density_neg": float(row.density_neg),
+        "density": float(row.density_pos) + float(row.density_neg),
+        "max_pos": float(row.max_pos),
+        "max_neg": float(row.max_neg),
+        "max": max(float(row.max_pos), -float(row.max_neg)),
+        "pole_balance": finite_or_none(row.pole_balance),
+        "opposition": finite_or_none(row.opposition),
+        "consistency": finite_or_none(row.consistency),
+    }
 
 
-def search_text(row: FeatureRow) -> str:
-    """Three lower-case lines: what finds the + pole, the − pole, and the feature as a whole."""
-    lines = (
-        (row.label_pos, *row.tokens_pos),
-        (row.label_neg, *row.tokens_neg),
-        (row.label,),
-    )
-    return "\n".join(_search_line(words) for words in lines)
+def searched(label: str, label_pos: str, label_neg: str, words: str) -> dict[str, set[str]]:
+    """The terms that find the + pole, the − pole and the whole ("label") of a stored feature."""
+    words_pos, _, words_neg = words.partition("\n")
+    texts = {"+": (label_pos, words_pos), "-": (label_neg, words_neg), "label": (label,)}
+    return {
+        where: terms_of(text[:SEARCHED_CHARACTERS] for text in each)
+        for where, each in texts.items()
+    }
 
 
-def _search_line(words: Sequence[str]) -> str:
-    joined = " ".join(" ".join(words).split())
-    return clean_text(joined).lower()[:SEARCHED_CHARACTERS]
+def _new_words(tokens: Sequence[str], label: str) -> str:
+    """The tokens that the label does not name already, on one line."""
+    known = set(words_of(clean_text(label).replace(",", " ")))
+    words = " ".join(clean_text(token) for token in tokens).split()
+    return " ".join(word for word in words if not known.issuperset(words_between_spaces(word)))[
+        :SEARCHED_CHARACTERS
+    ]

@@ -4,21 +4,17 @@ Knows columns, keys and the conditions a row must meet; no query. Each pole has 
 (`_pos`, `_neg`); what belongs to the − pole is stored signed, so never above 0.
 """
 
-from sqlalchemy import (
-    REAL,
-    CheckConstraint,
-    ForeignKey,
-    Index,
-    PrimaryKeyConstraint,
-    Text,
-)
+from sqlalchemy import CheckConstraint, ForeignKey, PrimaryKeyConstraint, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.store.base import Base, Count, Small
 
 
 class FeatureIndex(Base):
-    """Everything seen of one SAE over one corpus; read only once `state` is published."""
+    """Everything seen of one SAE over one corpus; read only once `state` is published.
+
+    `features` counts its rows; `revision` rises whenever one of its columns changes.
+    """
 
     __tablename__ = "feature_index"
     __table_args__ = (
@@ -34,15 +30,18 @@ class FeatureIndex(Base):
     state: Mapped[str]
     live: Mapped[int]
     two_sided: Mapped[int]
+    features: Mapped[int]
+    revision: Mapped[int]
     null_summary: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[str]
     published_at: Mapped[str | None]
 
 
 class Feature(Base):
-    """One feature of one index. Long texts come last: a table page never reads them.
+    """One feature of one index; tables are sorted and filtered by `FeatureColumn`, not by these.
 
-    `density` and `max_abs` repeat what the pole columns say, so that an index can sort by them.
+    `words` holds what finds the + pole, a line break, and what finds the − pole, besides their
+    labels. `details` is compressed JSON. Long columns come last: a table page never reads them.
     """
 
     __tablename__ = "feature"
@@ -56,61 +55,64 @@ class Feature(Base):
     firings_neg: Mapped[int] = mapped_column(Count)
     density_pos: Mapped[float]
     density_neg: Mapped[float]
-    density: Mapped[float]
     sum_pos: Mapped[float]
     sum_neg: Mapped[float]
     max_pos: Mapped[float]
     max_neg: Mapped[float]
-    max_abs: Mapped[float]
     quantile_pos: Mapped[float]
     quantile_neg: Mapped[float]
     pole_balance: Mapped[float | None]
     opposition: Mapped[float | None]
     consistency: Mapped[float | None]
-    details: Mapped[str] = mapped_column(Text)
-    search: Mapped[str]
+    words: Mapped[str]
+    details: Mapped[bytes]
 
     __table_args__ = (
         PrimaryKeyConstraint("index_id", "feature"),
         CheckConstraint("firings_pos >= 0 AND firings_neg >= 0", name="firings"),
         CheckConstraint("sum_pos >= 0 AND max_pos >= 0 AND quantile_pos >= 0", name="positive"),
         CheckConstraint("sum_neg <= 0 AND max_neg <= 0 AND quantile_neg <= 0", name="negative"),
-        *(
-            Index(f"ix_feature_{column}", "index_id", column, "feature")
-            for column in (
-                "density_pos", "density_neg", "density", "max_pos", "max_neg", "max_abs",
-                "pole_balance", "opposition", "consistency",
-            )
-        ),
         {"sqlite_strict": True},
-    )  # fmt: skip
+    )
+
+
+class FeatureColumn(Base):
+    """About a thousand numbers of one column of an index, packed; see `server.store.columns`.
+
+    `first` is the feature that the block begins with.
+    """
+
+    __tablename__ = "feature_column"
+    __table_args__ = (
+        PrimaryKeyConstraint("index_id", "name", "first"),
+        {"sqlite_strict": True},
+    )
+
+    index_id: Mapped[int] = mapped_column(ForeignKey("feature_index.id"), autoincrement=False)
+    name: Mapped[str]
+    first: Mapped[int] = mapped_column(autoincrement=False)
+    numbers: Mapped[bytes]
 
 
 class Example(Base):
-    """One context of one pole: where it is, its extreme value, every non-zero activation in it.
+    """The examples of one kind and pole of one feature, packed; see `server.store.example_lists`.
 
-    No foreign keys: checking one on each of tens of millions of rows halves the load rate, and
-    rows are written and deleted only together with their index.
+    No foreign key: rows are written and deleted only together with their index.
     """
 
     __tablename__ = "example"
     __table_args__ = (
-        PrimaryKeyConstraint("index_id", "feature", "kind", "pole", "rank"),
-        CheckConstraint("kind IN (0, 1)", name="kind"),
-        CheckConstraint("(pole = 0 AND value >= 0) OR (pole = 1 AND value <= 0)", name="sign"),
-        {"sqlite_strict": True, "sqlite_with_rowid": False},
+        PrimaryKeyConstraint("index_id", "feature", "kind", "pole"),
+        CheckConstraint("kind BETWEEN 0 AND 3", name="kind"),
+        CheckConstraint("pole IN (0, 1)", name="pole"),
+        {"sqlite_strict": True},
     )
 
     index_id: Mapped[int] = mapped_column(autoincrement=False)
     feature: Mapped[int] = mapped_column(autoincrement=False)
     kind: Mapped[int] = mapped_column(Small, autoincrement=False)
     pole: Mapped[int] = mapped_column(Small, autoincrement=False)
-    rank: Mapped[int] = mapped_column(Small, autoincrement=False)
-    seq: Mapped[int]
-    position: Mapped[int]
-    value: Mapped[float] = mapped_column(REAL)
-    mean: Mapped[float] = mapped_column(REAL)
-    activations: Mapped[bytes]
+    packed: Mapped[bytes]
 
 
 class ConceptScore(Base):

@@ -8,13 +8,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from server.store.bulk import insert_for
-from server.store.encoding import LARGEST_ID, dump_json, load_json, now
+from server.store.encoding import dump_json, load_json, now
+from server.store.named import Named
 from server.store.tables import Model
 
 
@@ -36,6 +36,7 @@ class ModelRecord:
 
 
 _COLUMNS = [Model.__table__.c[name] for name in ModelRecord.__dataclass_fields__]
+_MODEL = Named.of(select(*_COLUMNS), Model)
 
 
 def upsert_model(
@@ -71,11 +72,8 @@ def upsert_model(
 
 def get_model(session: Session, key: int | str) -> ModelRecord | None:
     """The model of this id or name; a string of digits is a name first, then an id."""
-    for condition in key_conditions(Model, key):
-        row = session.execute(select(*_COLUMNS).where(condition)).one_or_none()
-        if row is not None:
-            return ModelRecord(**row._mapping)
-    return None
+    row = _MODEL.find(session, key)
+    return None if row is None else ModelRecord(**row._mapping)
 
 
 def list_models(session: Session) -> list[ModelRecord]:
@@ -118,13 +116,3 @@ class Vocabularies:
             while len(self._held) > self._most:
                 del self._held[next(iter(self._held))]
         return vocabulary
-
-
-def key_conditions(table: Any, key: int | str) -> list[ColumnElement[bool]]:
-    """What to look for, in turn, when a row of `table` is named by its name or its id."""
-    conditions = [table.name == key] if isinstance(key, str) else []
-    if isinstance(key, int) or (key.isascii() and key.isdecimal() and len(key) <= 10):
-        number = int(key)
-        if 0 < number <= LARGEST_ID:
-            conditions.append(table.id == number)
-    return conditions

@@ -56,10 +56,11 @@ def check(url: str) -> list[str]:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    from server.store.tables import Base
+    from server.store.tables import Base, is_described
 
+    options = {"compare_type": True, "include_name": is_described}
     with _connect(url) as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        context = MigrationContext.configure(connection, opts=options)
         return [str(difference) for difference in compare_metadata(context, Base.metadata)]
 
 

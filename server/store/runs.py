@@ -17,6 +17,8 @@ from server.store.encoding import LARGEST_ID, clean_text, dump_json, finite, loa
 from server.store.tables import Run
 
 RunState = Literal["queued", "running", "done", "failed", "cancelled"]
+ACTIVE: tuple[RunState, ...] = ("queued", "running")
+MOST_ACTIVE = 1_000
 ATTEMPTS = 3
 """A run whose process dies so many times is not tried again."""
 
@@ -44,7 +46,7 @@ class RunRecord:
     @property
     def is_active(self) -> bool:
         """Whether the run is waiting or at work."""
-        return self.state in ("queued", "running")
+        return self.state in ACTIVE
 
     @property
     def share(self) -> float | None:
@@ -56,7 +58,13 @@ _COLUMNS = [Run.__table__.c[name] for name in RunRecord.__dataclass_fields__]
 
 
 def create_run(session: Session, kind: str, payload: dict[str, Any]) -> int:
-    """The id of a new queued run."""
+    """The id of a new queued run; raises ValueError if the disk has too little room for any.
+
+    How much is required is the database's to say (see `session.Room`).
+    """
+    room = session.info.get("room")
+    if room is not None:
+        room.require()
     values = {"state": "queued", "attempt": 0, "done": 0.0, "total": 0.0, "message": ""}
     statement = insert(Run).values(
         kind=kind, payload=dump_json(payload), cancel_requested=False, created_at=now(), **values
@@ -80,6 +88,11 @@ def list_runs(
     if states is not None:
         query = query.where(Run.state.in_(states))
     return [_record(row) for row in session.execute(query)]
+
+
+def list_active(session: Session) -> list[RunRecord]:
+    """What waits or is at work, newest first, of any age."""
+    return list_runs(session, ACTIVE, limit=MOST_ACTIVE)
 
 
 def claim_run(session: Session, run_id: int | None = None) -> RunRecord | None:
@@ -157,6 +170,20 @@ def request_cancel(session: Session, run_id: int) -> bool:
     if changed_rows(session, cancelled) == 1:
         return True
     return changed_rows(session, running.values(cancel_requested=True)) == 1
+
+
+def reopen_run(
+    session: Session,
+    run_id: int,
+    states: Collection[RunState] = ("cancelled", "failed", "running"),
+) -> bool:
+    """Queue a run again that was cancelled, has failed, or was left running; False if it cannot be.
+
+    Whoever calls must know that no process works on it, or leave `running` out of `states`.
+    """
+    statement = update(Run).where(Run.id == run_id, Run.state.in_(states))
+    values = {"state": "queued", "cancel_requested": False, "error": None, "finished_at": None}
+    return changed_rows(session, statement.values(**values)) == 1
 
 
 def requeue_run(session: Session, run: RunRecord, attempts: int = ATTEMPTS) -> RunState | None:

@@ -11,13 +11,17 @@ from sqlalchemy.orm import Session, aliased
 
 from server.store.bulk import changed_rows, insert_for
 from server.store.encoding import dump_json, finite_or_none, load_json, now
-from server.store.language_models import key_conditions
+from server.store.named import Named
 from server.store.tables import FeatureIndex, Model, Sae
 
 
 @dataclass(frozen=True)
 class SaeRecord:
-    """One SAE; sparsifier "dim" is a set of difference-in-mean axes. `model` is its model's name."""
+    """One SAE; sparsifier "dim" is a set of difference-in-mean axes. `model` is its model's name.
+
+    `flips`: a bit per feature (order of `numpy.packbits`): the ones whose stored sign is turned
+    round; None until the first index of a signed SAE.
+    """
 
     id: int
     name: str
@@ -39,6 +43,7 @@ class SaeRecord:
     evaluated_tokens: int
     published_index_id: int | None
     published_map_id: int | None
+    flips: bytes | None
     is_demo: bool
     created_at: str
 
@@ -61,6 +66,7 @@ class SaeSummary:
     state: Literal["new", "indexing", "ready"]
     nmse: float | None
     loss_recovered: float | None
+    l0: float | None
     live: float | None
     two_sided: float | None
     tokens: int
@@ -69,8 +75,11 @@ class SaeSummary:
 
 
 _OWN_COLUMNS = [Sae.__table__.c[name] for name in SaeRecord.__dataclass_fields__ if name != "model"]
+_SAE = Named.of(
+    select(*_OWN_COLUMNS, Model.name.label("model")).join(Model, Model.id == Sae.model_id), Sae
+)
 _METRICS = ("nmse", "loss_recovered", "l0", "cosine")
-_CHANGEABLE = {*_METRICS, "evaluated_tokens", "path", "sha256", "config"}
+_CHANGEABLE = {*_METRICS, "evaluated_tokens", "path", "sha256", "config", "flips"}
 
 
 def create_sae(
@@ -116,7 +125,7 @@ def create_sae(
 
 
 def update_sae(session: Session, sae_id: int, **changes: Any) -> None:
-    """Set nmse, loss_recovered, l0, cosine (NaN: none), evaluated_tokens, path, sha256 or config."""
+    """Set nmse, loss_recovered, l0, cosine (NaN: none), evaluated_tokens, path, sha256, config, flips."""
     statement = update(Sae).where(Sae.id == sae_id).values(**_changes(changes))
     if changed_rows(session, statement) != 1:
         raise ValueError(f"no SAE has the id {sae_id}")
@@ -124,12 +133,10 @@ def update_sae(session: Session, sae_id: int, **changes: Any) -> None:
 
 def get_sae(session: Session, key: int | str) -> SaeRecord | None:
     """The SAE of this id or name; a string of digits is a name first, then an id."""
-    query = select(*_OWN_COLUMNS, Model.name.label("model")).join(Model, Model.id == Sae.model_id)
-    for condition in key_conditions(Sae, key):
-        row = session.execute(query.where(condition)).one_or_none()
-        if row is not None:
-            return SaeRecord(**{**row._mapping, "config": load_json(row.config)})
-    return None
+    row = _SAE.find(session, key)
+    if row is None:
+        return None
+    return SaeRecord(**{**row._mapping, "config": load_json(row.config)})
 
 
 def list_saes(session: Session) -> list[SaeSummary]:
@@ -148,6 +155,7 @@ def list_saes(session: Session) -> list[SaeSummary]:
             Sae.k,
             Sae.nmse,
             Sae.loss_recovered,
+            Sae.l0,
             Sae.published_map_id,
             Sae.is_demo,
             FeatureIndex.id.label("index_id"),
@@ -180,6 +188,7 @@ def _summary(row: Any) -> SaeSummary:
         state="ready" if is_ready else "indexing" if row.is_building else "new",
         nmse=row.nmse,
         loss_recovered=row.loss_recovered,
+        l0=row.l0,
         live=row.live / row.d_sae if is_ready else None,
         two_sided=row.two_sided / max(row.live, 1) if is_ready else None,
         tokens=row.tokens or 0,

@@ -16,21 +16,42 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.store.base import Base, Count, Small
-from server.store.index_tables import ConceptScore, Example, Feature, FeatureIndex
+from server.store.explanation_tables import Explanation
+from server.store.index_tables import (
+    ConceptScore,
+    Example,
+    Feature,
+    FeatureColumn,
+    FeatureIndex,
+)
+from server.store.run_tables import RunPoint
 
 __all__ = [
     "Base",
     "ConceptScore",
     "Corpus",
     "Example",
+    "Explanation",
     "Feature",
+    "FeatureColumn",
     "FeatureIndex",
     "Map",
     "Model",
     "Run",
+    "RunPoint",
     "Sae",
     "Sequence",
 ]
+
+
+SEARCH = "feature_search"
+"""The full-text index has a table too, of each database's own kind: made by the migrations, used
+by `search`, and not described here."""
+
+
+def is_described(name: str | None, kind: str, parents: object) -> bool:
+    """Whether a table found in a database should be compared with those described here."""
+    return kind != "table" or name is None or not name.startswith(SEARCH)
 
 
 class Model(Base):
@@ -68,6 +89,7 @@ class Corpus(Base):
     tokens: Mapped[int] = mapped_column(Count)
     context: Mapped[int]
     bos_policy: Mapped[str]
+    packing: Mapped[str | None]
     created_at: Mapped[str]
 
 
@@ -90,7 +112,11 @@ class Sequence(Base):
 
 
 class Sae(Base):
-    """A sparse autoencoder, or (sparsifier "dim") a set of difference-in-mean axes."""
+    """A sparse autoencoder, or (sparsifier "dim") a set of difference-in-mean axes.
+
+    `flips`: one bit per feature, in the order of `numpy.packbits`: whether its stored weights are
+    negated when they are loaded. Set once, so that the sign of a feature never changes again.
+    """
 
     __tablename__ = "sae"
     __table_args__ = (
@@ -118,6 +144,7 @@ class Sae(Base):
     evaluated_tokens: Mapped[int] = mapped_column(Count)
     published_index_id: Mapped[int | None]
     published_map_id: Mapped[int | None]
+    flips: Mapped[bytes | None]
     is_demo: Mapped[bool]
     created_at: Mapped[str]
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -54,13 +55,16 @@ def create_app(settings: Settings, worker: WorkerClient | None = None) -> FastAP
         default_response_class=Json,
     )
     app.state.settings = settings
-    app.state.database = Database(settings.database_url)
+    app.state.database = Database.of(settings)
     app.state.worker = worker or open_worker(settings)
     app.state.renderer = Renderer()
     app.state.vocabularies = Vocabularies()
     for router in (*api_routers(), *page_routers(), plotly_router):
         app.include_router(router)
     app.mount(app.state.renderer.assets.prefix, ImmutableFiles(directory=STATIC), name="static")
+    # The lowest level: a page shrinks to a sixth, and higher ones cost more time than they save.
+    # Streams of events pass as they are.
+    app.add_middleware(GZipMiddleware, minimum_size=4096, compresslevel=1)
     app.add_middleware(Guard, settings=settings)
     add_error_handlers(app)
     return app

@@ -10,13 +10,14 @@ from typing import Any
 from server.store.language_models import ModelRecord
 from server.store.runs import RunRecord
 from server.store.saes import SaeRecord, SaeSummary
-from server.web.histogram import HistogramView
+from server.web.feature_samples import Drawn, IntervalRow
+from server.web.histogram import HistogramView, Plot
 from server.web.look_first import LookFirst
 from server.web.mini_map import MiniMap
 from server.web.openapi_view import Operation
-from server.web.prompt_view import PromptResult
 from server.web.strips import ContextView
 from server.web.table_query import Column, TableQuery
+from server.web.table_ranges import Range
 from server.web.table_view import Row
 
 
@@ -47,11 +48,12 @@ class Link:
 
 @dataclass(frozen=True)
 class AxisLink:
-    """One axis to open: its address and what its poles stand for."""
+    """One axis to open: its address, what its poles stand for, what it is."""
 
     url: str
     minus: str
     plus: str
+    note: str
 
 
 @dataclass(frozen=True)
@@ -76,17 +78,23 @@ class SaePage:
     sae: SaeSummary
     kind: str
     facts: Sequence[Fact]
+    text: Mapping[str, Any] | None
     look_first: LookFirst
     has_map: bool
     mini_map: MiniMap | None
     indexing: bool
     query: TableQuery
+    ranges: Sequence[Range]
+    more_open: bool
     columns: Sequence[Column]
     rows: Sequence[Row]
     start: int
     total: int
+    is_total_exact: bool
     first_url: str | None
+    previous_url: str | None
     next_url: str | None
+    last_url: str | None
     json_url: str
     csv_url: str
 
@@ -96,6 +104,8 @@ class Half:
     """One pole of a feature as one half of its page."""
 
     pole: str
+    stored_pole: str
+    """The pole this is with the stored sign: the other one in a flipped view."""
     label: str
     density: float
     max: float
@@ -103,7 +113,9 @@ class Half:
     promoted: Sequence[Mapping[str, Any]]
     suppressed: Sequence[Mapping[str, Any]]
     contexts: Sequence[ContextView]
-    contexts_by_mean: Sequence[ContextView]
+    quantiles: Sequence[Mapping[str, Any]]
+    label_words: Sequence[Mapping[str, Any]]
+    token_statistics: Sequence[Mapping[str, Any]]
     why_empty: str
 
 
@@ -130,34 +142,32 @@ class FeaturePage:
     by: str
     facts: Sequence[Fact]
     histogram: HistogramView | None
+    logits: Plot | None
     halves: Sequence[Half]
     aligned: Sequence[Mapping[str, Any]]
     opposed: Sequence[Mapping[str, Any]]
+    together: Mapping[str, Any] | None
+    explanation: Mapping[str, Any] | None
+    intervals: Sequence[IntervalRow]
+    turns: Sequence[Drawn]
+    special_ids: Sequence[int]
     presets: Sequence[Preset]
     default_prompt: str
+    text: str
+    """What the test box reads."""
+    origin: str
+    """Where this server is reached, for the code of an embedded card."""
     previous_url: str | None
     next_url: str | None
     flip_url: str
     steer_url: str
     map_url: str | None
+    embed_url: str
     json_url: str
+    whole_url: str
+    direction_url: str
+    script_url: str
     by_urls: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class PromptPage:
-    """A text, and the features that fire on it."""
-
-    saes: Sequence[SaeSummary]
-    sae: SaeSummary | None
-    text: str
-    rank: str
-    wanted: int | None
-    result: PromptResult | None
-    problem: str
-    examples: Sequence[Link]
-    json_url: str
-    csv_url: str
 
 
 @dataclass(frozen=True)
@@ -169,11 +179,27 @@ class MapFacts:
 
 
 @dataclass(frozen=True)
+class MapPane:
+    """One of the maps on a page; `side` is its letter in the answer at `pairs_url`."""
+
+    sae: int
+    name: str
+    side: str
+    items: int
+    data_url: str
+    pairs_url: str
+
+
+@dataclass(frozen=True)
 class MapPage:
     """One SAE's map; `map` is None until one is laid out."""
 
     sae: SaeRecord
     map: MapFacts | None
+    metric: str
+    metrics: Sequence[Choice]
+    panes: Sequence[MapPane]
+    others: Sequence[Link]
     running: bool
     colour: str
     colours: Sequence[Choice]
@@ -182,42 +208,6 @@ class MapPage:
     data_url: str
     csv_url: str
     plotly_url: str
-
-
-@dataclass(frozen=True)
-class Slider:
-    """Where the slider's ends are and where its handle is; ±1 is a pole's 99.9 % quantile."""
-
-    low: float
-    high: float
-    value: float
-    ticks: Sequence[int]
-
-
-@dataclass(frozen=True)
-class SteerColumn:
-    """One of the three columns the steering page writes."""
-
-    name: str
-    sign: str
-    glyph: str
-    title: str
-    note: str
-
-
-@dataclass(frozen=True)
-class SteerPage:
-    """One feature to push along; `state` is also what its script starts from."""
-
-    saes: Sequence[SaeSummary]
-    sae: SaeSummary | None
-    state: Mapping[str, Any]
-    names: Mapping[str, str]
-    slider: Slider
-    columns: Sequence[SteerColumn]
-    problem: str
-    feature_url: str
-    json_url: str
 
 
 @dataclass(frozen=True)

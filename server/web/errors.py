@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from server.leaving import CLOSED, ReaderLeft
 from server.web.contexts import ErrorPage
 from server.web.policies import HEADERS, POLICY
 from server.web.render import Renderer
@@ -28,8 +29,10 @@ TITLES = {
     405: "Not that way",
     413: "Too large",
     422: "That cannot be read",
+    429: "Too many at once",
     500: "Something broke",
     503: "Not ready yet",
+    504: "Taking too long",
 }
 NOT_FOUND = "There is no page at this address. The library lists what there is."
 BROKEN = "This is a fault of the server. Its log says what happened."
@@ -48,10 +51,15 @@ def add_error_handlers(app: FastAPI) -> None:
         return error_response(request, 422, sentence_of(error.errors()))
 
     async def unavailable(request: Request, error: WorkerUnavailable) -> Response:
-        return error_response(request, 503, error.detail, {"retry-after": str(error.retry_after)})
+        return error_response(
+            request, error.status, error.detail, {"retry-after": str(error.retry_after)}
+        )
 
     async def refused(request: Request, error: WorkerRefused) -> Response:
         return error_response(request, error.status, error.detail)
+
+    async def left(request: Request, error: ReaderLeft) -> Response:
+        return Response(status_code=CLOSED)
 
     async def broken(request: Request, error: Exception) -> Response:
         logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
@@ -63,6 +71,7 @@ def add_error_handlers(app: FastAPI) -> None:
         RequestValidationError: invalid,
         WorkerUnavailable: unavailable,
         WorkerRefused: refused,
+        ReaderLeft: left,
         Exception: broken,
     }
     for kind, handler in handlers.items():
@@ -76,7 +85,8 @@ def error_response(
     if wants_json(request):
         return Json({"detail": detail}, status, headers=dict(headers or {}))
     renderer: Renderer = request.app.state.renderer
-    retry = str(request.url.path) if status == 503 else ""
+    query = f"?{request.url.query}" if request.url.query else ""
+    retry = f"{request.url.path}{query}" if status in (429, 503, 504) else ""
     context = ErrorPage(
         status=status, title=TITLES.get(status, "Not possible"), detail=detail, retry=retry
     )

@@ -3,15 +3,17 @@
 Knows the store and the flip; 404 says what to do next.
 """
 
+from collections.abc import Container
 from typing import Literal
 
 from fastapi import HTTPException
 from sqlalchemy.orm import Session
 
-from server.store.features import get_feature
+from server.store.explanations import get_explanation
+from server.store.features import ALL_KINDS, get_feature, labels_of
 from server.store.language_models import Vocabularies
 from server.store.saes import SaeRecord
-from server.web.feature_view import View, feature_view
+from server.web.feature_view import View, feature_view, partners_of
 from server.web.flip import flip_feature
 
 Pole = Literal["+", "-", " "]
@@ -19,14 +21,23 @@ Pole = Literal["+", "-", " "]
 
 
 def read_feature(
-    session: Session, sae: SaeRecord, feature: int, pole: Pole, vocabularies: Vocabularies
+    session: Session,
+    sae: SaeRecord,
+    feature: int,
+    pole: Pole,
+    vocabularies: Vocabularies,
+    kinds: Container[int] = ALL_KINDS,
 ) -> View:
-    """The JSON of one feature; with pole "-", seen from its other side."""
+    """The JSON of one feature; with pole "-", seen from its other side.
+
+    Lists of contexts of other `kinds` stay empty.
+    """
     vocabulary = vocabularies.of(session, sae.model_id)
-    record = get_feature(session, sae, feature, vocabulary=vocabulary)
+    record = get_feature(session, sae, feature, vocabulary=vocabulary, kinds=kinds)
     if record is None:
         raise HTTPException(404, _why_missing(sae, feature))
-    view = feature_view(record, sae)
+    labels = labels_of(session, record.index_id, partners_of(record))
+    view = feature_view(record, sae, get_explanation(session, sae.id, feature), labels)
     return flip_feature(view) if pole == "-" else view
 
 

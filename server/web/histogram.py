@@ -1,4 +1,4 @@
-"""The signed histogram as lengths on a canvas of 1000 × 200, zero in the middle, log height.
+"""Signed histograms as lengths on a canvas of 1000 × 200, zero in the middle, log height.
 
 Knows the JSON of a histogram; no HTML and no colour.
 """
@@ -36,8 +36,8 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class HistogramView:
-    """Everything the drawing and its captions need."""
+class Plot:
+    """Everything the drawing needs."""
 
     bars: Sequence[Bar]
     marks: Sequence[Mark]
@@ -45,10 +45,17 @@ class HistogramView:
     low: float
     high: float
     top: int
+    summary: str
+
+
+@dataclass(frozen=True)
+class HistogramView:
+    """Activations: what is drawn, and the zeros that are not."""
+
+    plot: Plot
     zeros: int
     tokens: int
     zero_share: float
-    summary: str
 
 
 def histogram_view(view: dict[str, Any]) -> HistogramView | None:
@@ -56,33 +63,58 @@ def histogram_view(view: dict[str, Any]) -> HistogramView | None:
     stored = view["histogram"]
     if stored is None:
         return None
+    poles = view["poles"]
+    below, above = _sides(stored)
+    plot = _plot(
+        stored,
+        [poles["-"]["quantile_999"], poles["+"]["quantile_999"]],
+        f"Histogram of activations: {count(below)} below zero down to"
+        f" {signed(poles['-']['max'])}, {count(above)} above zero up to {signed(poles['+']['max'])}",
+    )
+    tokens, zeros = stored["tokens"], stored["zeros"]
+    return HistogramView(plot, zeros, tokens, zeros / tokens if tokens else 0.0)
+
+
+def logit_plot(view: dict[str, Any]) -> Plot | None:
+    """Every token of the vocabulary by what the feature adds to its logit; None if none is stored."""
+    stored = view["logits"]
+    if stored is None:
+        return None
+    below, above = _sides(stored)
+    summary = (
+        f"Histogram of logits: {count(above)} tokens above zero, promoted by the + pole,"
+        f" {count(below)} below zero, promoted by the − pole"
+    )
+    return _plot(stored, [], summary)
+
+
+def _sides(stored: dict[str, Any]) -> tuple[int, int]:
+    """How many are counted below zero and above it."""
+    pairs = zip(stored["counts"], stored["edges"], strict=False)
+    below = sum(number for number, low in pairs if low < 0)
+    return below, sum(stored["counts"]) - below
+
+
+def _plot(stored: dict[str, Any], quantiles: Sequence[float], summary: str) -> Plot:
     edges, counts = stored["edges"], stored["counts"]
     reach = max((abs(edge) for edge in edges), default=0.0) or 1.0
     top = max(counts, default=0)
-    bars = [
-        _bar(low, high, number, reach, top)
-        for low, high, number in zip(edges, edges[1:], counts, strict=False)
-        if number
-    ]
-    below = sum(number for number, low in zip(counts, edges, strict=False) if low < 0)
-    above = sum(counts) - below
-    poles = view["poles"]
-    return HistogramView(
-        bars=bars,
+    return Plot(
+        bars=[
+            _bar(low, high, number, reach, top)
+            for low, high, number in zip(edges, edges[1:], counts, strict=False)
+            if number
+        ],
         marks=[
             Mark(_place(value, reach), f"99.9 % quantile {signed(value)}")
-            for value in (poles["-"]["quantile_999"], poles["+"]["quantile_999"])
+            for value in quantiles
             if value and abs(value) <= reach
         ],
         grid=[_round(HEIGHT * (1 - _height(10**power, top))) for power in range(1, _powers(top))],
         low=-reach,
         high=reach,
         top=top,
-        zeros=stored["zeros"],
-        tokens=stored["tokens"],
-        zero_share=stored["zeros"] / stored["tokens"] if stored["tokens"] else 0.0,
-        summary=f"Histogram of activations: {count(below)} below zero down to"
-        f" {signed(poles['-']['max'])}, {count(above)} above zero up to {signed(poles['+']['max'])}",
+        summary=summary,
     )
 
 

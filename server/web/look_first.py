@@ -17,6 +17,7 @@ class Card:
     """One concept on one SAE; `minus` and `plus` are what the poles stand for."""
 
     concept: str
+    sae: int
     sae_name: str
     feature: int
     url: str
@@ -68,6 +69,7 @@ def _card(sae_id: int, sae_name: str, row: ConceptScoreRow) -> Card:
     plus, minus = (row.side_a, row.side_b) if row.sign > 0 else (row.side_b, row.side_a)
     return Card(
         concept=row.concept,
+        sae=sae_id,
         sae_name=sae_name,
         feature=row.feature,
         url=f"/sae/{sae_id}/feature/{row.feature}?by=mean",

@@ -3,10 +3,9 @@
 Knows the points of a map; no HTML. Above `MOST` features it draws nothing rather than a sample.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server.store.maps import MapPoint
+from server.store.maps import Columns
 
 MOST = 4096
 WIDTH, HEIGHT, MARGIN = 400, 240, 8
@@ -23,23 +22,23 @@ class MiniMap:
     items: int
 
 
-def mini_map(points: Sequence[MapPoint]) -> MiniMap | None:
+def mini_map(columns: Columns) -> MiniMap | None:
     """The drawing; None if there is nothing to draw or too much."""
-    if not points or len(points) > MOST:
+    across, up = columns["x"], columns["y"]
+    if not across or len(across) > MOST:
         return None
-    left, right = min(point.x for point in points), max(point.x for point in points)
-    low, high = min(point.y for point in points), max(point.y for point in points)
+    left, right, low, high = min(across), max(across), min(up), max(up)
     # One scale for both directions: a layout has no preferred axis.
     scale = min(
         (WIDTH - 2 * MARGIN) / ((right - left) or 1), (HEIGHT - 2 * MARGIN) / ((high - low) or 1)
     )
     sides: dict[str, list[str]] = {"minus": [], "even": [], "plus": []}
-    for point in points:
-        x = WIDTH / 2 + scale * (point.x - (left + right) / 2)
-        y = HEIGHT / 2 - scale * (point.y - (low + high) / 2)
-        sides[_side(point.pole_balance)].append(f"M{x:.0f} {y:.0f}h0")
+    for x, y, balance in zip(across, up, columns["pole_balance"], strict=True):
+        drawn_x = WIDTH / 2 + scale * (x - (left + right) / 2)
+        drawn_y = HEIGHT / 2 - scale * (y - (low + high) / 2)
+        sides[_side(balance)].append(f"M{drawn_x:.0f} {drawn_y:.0f}h0")
     minus, even, plus = ("".join(sides[side]) for side in ("minus", "even", "plus"))
-    return MiniMap(minus, even, plus, len(points))
+    return MiniMap(minus, even, plus, len(across))
 
 
 def _side(balance: float | None) -> str:

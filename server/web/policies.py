@@ -20,6 +20,9 @@ _MAP_POLICY = {
     "img-src": "'self' data: blob:",
 }
 
+# A card may stand on any page; browsers heed frame-ancestors and then not x-frame-options.
+_EMBED_POLICY = {**_POLICY, "frame-ancestors": "*"}
+
 
 def _join(policy: dict[str, str]) -> str:
     return "; ".join(f"{name} {value}" for name, value in policy.items())
@@ -27,6 +30,7 @@ def _join(policy: dict[str, str]) -> str:
 
 POLICY = _join(_POLICY)
 MAP_POLICY = _join(_MAP_POLICY)
+EMBED_POLICY = _join(_EMBED_POLICY)
 
 HEADERS = {
     "x-content-type-options": "nosniff",

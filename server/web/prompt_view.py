@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from frontend.filters import ladder, visible
+from frontend.filters import ladder, percent, visible
 from server.protocol import PromptFeature, PromptResponse
 
 Rank = Literal["abs", "+", "-", "sum_abs"]
@@ -33,6 +33,13 @@ class PromptQuery:
     rank: Rank
     token: int | None
     feature: int | None
+    max_density: float | None = None
+    """Features that fire on a larger share of the indexed tokens, both poles together, are left out."""
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether more features must be read than are shown."""
+        return self.token is not None or self.max_density is not None
 
     def address(self, path: str, **changes: Any) -> str:
         """The address of this state with some changes; what is None is left out."""
@@ -105,6 +112,10 @@ def prompt_result(
     scale = max((max(entry.max, -entry.min) for entry in features), default=0.0)
     chosen = query.token if query.token is not None and query.token < len(answer.tokens) else None
     ranking = RANKINGS[query.rank]
+    if query.max_density is not None:
+        ranking += (
+            f", of the {READ} strongest those on at most {percent(query.max_density)} of tokens"
+        )
     if chosen is not None:
         token = visible(answer.tokens[chosen]).strip()
         ranking = f"ranked by their value on “{token}”, among the {len(answer.features)} strongest"

@@ -47,6 +47,7 @@ class Renderer:
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
             undefined=StrictUndefined,
+            auto_reload=False,  # else every partial of every page is looked up on disk
             trim_blocks=True,
             lstrip_blocks=True,
         )

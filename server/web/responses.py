@@ -6,10 +6,17 @@ Knows no page. A corpus can hold a lone surrogate, which UTF-8 cannot; JSON esca
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from string import ascii_letters, digits
 from typing import Any
+from urllib.parse import quote
 
 from fastapi.responses import JSONResponse, Response
+
+PLAIN = frozenset(f"{ascii_letters}{digits} -_.()[]+")
+"""What stands in every header and every file name as it is."""
+AT_ONCE = 4_096
+"""Entries of a column in one piece."""
 
 
 class Json(JSONResponse):
@@ -17,7 +24,35 @@ class Json(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         """Encode; raises ValueError for NaN and infinities."""
-        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+        return _dump(content).encode("ascii")
+
+
+def column_pieces(head: Mapping[str, Any], columns: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+    """`head` and then `columns` as one JSON object, in pieces that need little memory.
+
+    Floats are cut to six significant digits. Raises ValueError for NaN and infinities.
+    """
+    yield _dump(head)[:-1] + ',"columns":'
+    for place, (name, values) in enumerate(columns.items()):
+        yield f"{',' if place else '{'}{_dump(name)}:"
+        for begin in range(0, len(values), AT_ONCE):
+            yield f"{',' if begin else '['}{_listed(values[begin : begin + AT_ONCE])}"
+        yield "]" if values else "[]"
+    yield "}}" if columns else "{}}"
+
+
+def _listed(values: Sequence[Any]) -> str:
+    """Entries by commas."""
+    if not all(value is None or isinstance(value, float) for value in values):
+        return _dump(values)[1:-1]
+    text = ",".join(["null" if value is None else f"{value:.6g}" for value in values])
+    if "nan" in text or "inf" in text:
+        raise ValueError("NaN and infinities are no JSON")
+    return text
+
+
+def _dump(content: Any) -> str:
+    return json.dumps(content, allow_nan=False, separators=(",", ":"))
 
 
 def csv_response(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
@@ -29,5 +64,11 @@ def csv_response(name: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     return Response(
         text.getvalue().encode("utf-8", "backslashreplace"),
         media_type="text/csv; charset=utf-8",
-        headers={"content-disposition": f'attachment; filename="{name}.csv"'},
+        headers={"content-disposition": attachment(f"{name}.csv")},
     )
+
+
+def attachment(name: str) -> str:
+    """A header's value that names a file in any script (RFC 6266); headers themselves are Latin-1."""
+    plain = "".join(letter if letter in PLAIN else "_" for letter in name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='', errors='replace')}"

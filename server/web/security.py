@@ -65,11 +65,11 @@ class Guard:
     def _answer(self, request: Request) -> Response | None:
         refusal = self._refuse_host(request) or refuse_origin(request)
         if refusal is None and self._token is not None:
-            if request.method == "GET" and "token" in request.query_params:
-                refusal = self._refuse_token(request.query_params["token"])
-                if refusal is None:
-                    return self._remember(request)
-            elif not request.url.path.startswith(OPEN_PATHS):
+            # A page may have a parameter of this name: only our token itself is a login.
+            given = request.query_params.get("token") if request.method == "GET" else None
+            if given is not None and self._refuse_token(given) is None:
+                return self._remember(request)
+            if not request.url.path.startswith(OPEN_PATHS):
                 refusal = self._refuse_token(_given_token(request), request.cookies.get(COOKIE))
         return None if refusal is None else error_response(request, *refusal)
 

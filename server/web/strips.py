@@ -1,7 +1,8 @@
 """Token strips: which parts a context is drawn from, and which class each part has.
 
 Knows the JSON of a context; no HTML. Tokens at exactly zero are merged into runs of plain text,
-which keeps a page with eighty contexts small; the JSON has every token.
+which keeps a page with eighty contexts small; the JSON has every token. For the same reason the
+whole text of a context is plain unless it is asked for: a script colours it when it is opened.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 
 from frontend.filters import ladder, largest, visible
 
-NEAR = 28
+NEAR = 20
 """Tokens on either side of the extreme one that the one-line view may need."""
 
 
@@ -26,19 +27,25 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class ContextView:
-    """One context: one line around its extreme token, and the whole of it."""
+    """One context: one line around its extreme token, and the whole of it.
+
+    Unless `is_whole`, the values of `parts` are left out, not zero.
+    """
 
     left: Sequence[Part]
     extreme: Part
     right: Sequence[Part]
     parts: Sequence[Part]
+    is_whole: bool
     value: float
     mean: float
     tokens: int
     document: int
 
 
-def context_view(context: dict[str, Any], special_ids: Collection[int]) -> ContextView:
+def context_view(
+    context: dict[str, Any], special_ids: Collection[int], is_whole: bool = False
+) -> ContextView:
     """What is drawn of one context; its colours are relative to its own largest magnitude."""
     position, length = context["position"], len(context["tokens"])
     scale = largest(context["activations"])
@@ -50,12 +57,23 @@ def context_view(context: dict[str, Any], special_ids: Collection[int]) -> Conte
         left=draw(max(0, position - NEAR), position),
         extreme=draw(position, position + 1)[0],
         right=draw(position + 1, min(length, position + 1 + NEAR)),
-        parts=draw(0, length),
+        parts=draw(0, length) if is_whole else _plain(context["tokens"], position),
+        is_whole=is_whole,
         value=context["value"],
         mean=context["mean"],
         tokens=length,
         document=context["document"],
     )
+
+
+def _plain(tokens: Sequence[str], position: int) -> list[Part]:
+    """The text without its values: before the extreme token, that token, after it."""
+    before, after = tokens[:position], tokens[position + 1 :]
+    return [
+        Part("".join(map(visible, before)), 0.0, "pos-0"),
+        Part(visible(tokens[position]), 0.0, "pos-0", is_extreme=True),
+        Part("".join(map(visible, after)), 0.0, "pos-0"),
+    ]
 
 
 def _parts(

@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from server.store.feature_table import LONGEST_SEARCH, MOST_ROWS, SORTS, FeatureFilters
+from server.store.feature_rows import FeatureFilters
+from server.store.feature_table import LONGEST_SEARCH, MOST_ROWS, SORTS
 
 FIRINGS_PER_POLE = 20
 """A feature counts as two-sided from so many firings of each sign."""
@@ -27,6 +28,8 @@ def _empty_is_none(value: object) -> object:
 EmptyIsNone = BeforeValidator(_empty_is_none)
 Share = Annotated[Annotated[float, Field(ge=0, le=1)] | None, EmptyIsNone]
 Balance = Annotated[Annotated[float, Field(ge=-1, le=1)] | None, EmptyIsNone]
+Magnitude = Annotated[Annotated[float, Field(ge=0)] | None, EmptyIsNone]
+Score = Annotated[float | None, EmptyIsNone]
 
 
 class TableQuery(BaseModel):
@@ -37,7 +40,7 @@ class TableQuery(BaseModel):
     )
 
     search: str = Field(default="", max_length=LONGEST_SEARCH)
-    """Words that must occur in the labels or tokens of a pole."""
+    """Words, or beginnings of words, that must occur in the labels or tokens of either pole."""
     sort: Sort = "feature"
     order: Literal["", "asc", "desc"] = ""
     """Empty: ascending for the number, descending for everything else."""
@@ -45,9 +48,23 @@ class TableQuery(BaseModel):
     min_balance: Balance = None
     max_balance: Balance = None
     min_density: Share = None
+    max_density: Share = None
+    min_density_pos: Share = None
+    max_density_pos: Share = None
+    min_density_neg: Share = None
+    max_density_neg: Share = None
+    min_max_pos: Magnitude = None
+    min_max_neg: Magnitude = None
+    """At least so far below zero."""
+    min_opposition: Score = None
+    max_opposition: Score = None
+    min_consistency: Score = None
+    max_consistency: Score = None
     limit: int = Field(default=50, ge=1, le=MOST_ROWS)
     after: str | None = Field(default=None, max_length=100)
     """The `next` of the page before."""
+    before: str | None = Field(default=None, max_length=100)
+    """The `previous` of the page after, or empty for the last page."""
     start: int = Field(default=1, ge=1)
     """The number of the first row, for the line that counts; it selects nothing."""
 
@@ -57,13 +74,17 @@ class TableQuery(BaseModel):
         return self.order == "desc" if self.order else self.sort != "feature"
 
     @property
+    def own_limit(self) -> int | None:
+        """How many rows a page has, where the address says other than the usual."""
+        return self.limit if self.limit != type(self).model_fields["limit"].default else None
+
+    @property
     def filters(self) -> FeatureFilters:
         """The conditions in the store's words."""
+        names = FeatureFilters.__dataclass_fields__.keys() - {"two_sided"}
         return FeatureFilters(
             two_sided=FIRINGS_PER_POLE if self.two_sided else None,
-            min_balance=self.min_balance,
-            max_balance=self.max_balance,
-            min_density=self.min_density,
+            **{name: getattr(self, name) for name in names},
         )
 
     def address(self, path: str, **changes: object) -> str:
@@ -97,6 +118,7 @@ _COLUMNS = (
     ("max_pos", "Max +", "The most positive activation"),
     ("pole_balance", "Balance", "From −1, only ever below zero, to +1, only ever above"),
     ("opposition", "Opposition", "Whether the poles are opposites, not strangers"),
+    ("consistency", "Consistency", "Whether the sign holds over whole texts: κ of their halves"),
 )
 
 
@@ -113,7 +135,7 @@ def _column(query: TableQuery, path: str, sort: str, name: str, text: str) -> Co
     return Column(
         name=name,
         numeric=sort != "max",
-        url=query.address(path, sort=sort, order=order, after=None, start=1),
+        url=query.address(path, sort=sort, order=order, after=None, before=None, start=1),
         help=text,
         aria_sort=("descending" if query.is_descending else "ascending") if is_sorted else None,
     )

@@ -33,6 +33,7 @@ class Row:
     bar_plus: float
     pole_balance: float | None
     opposition: float | None
+    consistency: float | None
 
 
 def rows_of(sae_id: int, features: Sequence[FeatureSummary]) -> list[Row]:
@@ -66,4 +67,5 @@ def _row(sae_id: int, row: FeatureSummary, scale: float) -> Row:
         bar_plus=row.max["+"] / scale,
         pole_balance=row.pole_balance,
         opposition=row.opposition,
+        consistency=row.consistency,
     )

@@ -6,11 +6,22 @@ Knows the messages of `server.protocol` and HTTP; nothing of models. A worker th
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import httpx
 
-from server.protocol import PromptRequest, PromptResponse, SteerRequest, WorkerError
+from server.leaving import Receive, unless_left
+from server.protocol import (
+    CompareRequest,
+    CompareResponse,
+    ContrastRequest,
+    ContrastResponse,
+    Message,
+    PromptRequest,
+    PromptResponse,
+    SteerRequest,
+    WorkerError,
+)
 from server.settings import Settings
 
 AWAY = "The worker that holds the models is not answering; it is probably starting. Try again in a few seconds."
@@ -18,17 +29,24 @@ BROKEN = (
     "The worker stopped in the middle of this stream. It is restarting; try again in a few seconds."
 )
 BUSY = "The worker is busy with other requests. Try again in a few seconds."
+SLOW = "The worker has not answered for {minutes:.0f} minutes: it is busy, or the question is too large. Try again later, or ask for less."
 RETRY_SECONDS = 3
-TIMEOUT = httpx.Timeout(60.0, connect=2.0)
+Answer = TypeVar("Answer", bound=Message)
+READ_SECONDS = 330.0
+"""Seconds of silence. Who waits in line hears nothing, and a worker ends what takes over 300 s itself."""
+TIMEOUT = httpx.Timeout(READ_SECONDS, connect=2.0)
 
 
 class WorkerUnavailable(Exception):
-    """No worker, or no room: answer 503 and say when to come back."""
+    """No worker (503), or no room in its line (429): say when to come back."""
 
-    def __init__(self, detail: str = AWAY, retry_after: int = RETRY_SECONDS) -> None:
+    def __init__(
+        self, detail: str = AWAY, retry_after: int = RETRY_SECONDS, status: int = 503
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.retry_after = retry_after
+        self.status = status
 
 
 class WorkerRefused(Exception):
@@ -50,8 +68,13 @@ class SteerStream(Protocol):
 class WorkerClient(Protocol):
     """What the routes ask of a worker; tests put their own in its place."""
 
+    def asked_by(self, receive: Receive) -> "WorkerClient": ...
     async def prompt(self, request: PromptRequest) -> PromptResponse: ...
-    async def steer(self, request: SteerRequest) -> SteerStream: ...
+    async def contrast(self, request: ContrastRequest) -> ContrastResponse: ...
+    async def compare(self, request: CompareRequest) -> CompareResponse: ...
+    async def ask(self, path: str, request: Message, answer: type[Answer]) -> Answer: ...
+    async def steer(self, request: SteerRequest, user: str = "") -> SteerStream: ...
+    async def fetch(self, path: str, request: Message) -> bytes: ...
     async def is_healthy(self) -> bool: ...
     async def aclose(self) -> None: ...
 
@@ -59,17 +82,42 @@ class WorkerClient(Protocol):
 class HttpWorkerClient:
     """A worker over HTTP, on its unix socket or at its URL."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx.AsyncClient, receive: Receive | None = None) -> None:
         self._http = http
+        self._receive = receive
+
+    def asked_by(self, receive: Receive) -> "HttpWorkerClient":
+        """The same for one reader: what it asks is given up (ReaderLeft) when they leave."""
+        return HttpWorkerClient(self._http, receive)
 
     async def prompt(self, request: PromptRequest) -> PromptResponse:
         """Signed activations; raises WorkerUnavailable or WorkerRefused."""
-        response = await self._open("/prompt", request.model_dump(mode="json"), stream=False)
-        return PromptResponse.model_validate_json(response.content)
+        return await self.ask("/prompt", request, PromptResponse)
 
-    async def steer(self, request: SteerRequest) -> "HttpSteerStream":
-        """An open stream, its status already checked; raises as `prompt`."""
-        response = await self._open("/steer", request.model_dump(mode="json"), stream=True)
+    async def contrast(self, request: ContrastRequest) -> ContrastResponse:
+        """Two texts against each other; raises as `prompt`."""
+        return await self.ask("/contrast", request, ContrastResponse)
+
+    async def compare(self, request: CompareRequest) -> CompareResponse:
+        """Two SAEs against each other; raises as `prompt`."""
+        return await self.ask("/compare", request, CompareResponse)
+
+    async def ask(self, path: str, request: Message, answer: type[Answer]) -> Answer:
+        """Any question that has one answer; raises as `prompt`."""
+        response = await self._open(path, request.model_dump(mode="json"), False)
+        return answer.model_validate_json(response.content)
+
+    async def fetch(self, path: str, request: Message) -> bytes:
+        """Any question that a file answers; raises as `prompt`."""
+        return (await self._open(path, request.model_dump(mode="json"), False)).content
+
+    async def steer(self, request: SteerRequest, user: str = "") -> "HttpSteerStream":
+        """An open stream, its status already checked; raises as `prompt`.
+
+        `user` tells one reader from another, so that the worker can be fair.
+        """
+        headers = {"x-dipole-user": user}
+        response = await self._open("/steer", request.model_dump(mode="json"), True, headers)
         return HttpSteerStream(response)
 
     async def is_healthy(self) -> bool:
@@ -83,13 +131,20 @@ class HttpWorkerClient:
         """Close every connection."""
         await self._http.aclose()
 
-    async def _open(self, path: str, body: dict[str, Any], *, stream: bool) -> httpx.Response:
+    async def _open(
+        self, path: str, body: dict[str, Any], stream: bool, headers: dict[str, str] | None = None
+    ) -> httpx.Response:
         try:
-            request = self._http.build_request("POST", path, json=body)
-            response = await self._http.send(request, stream=stream)
+            request = self._http.build_request("POST", path, json=body, headers=headers)
+            sending = self._http.send(request, stream=stream)
+            response = await (
+                sending if self._receive is None else unless_left(self._receive, sending)
+            )
             if response.is_success:
                 return response
             await response.aread()
+        except httpx.ReadTimeout:
+            raise WorkerUnavailable(SLOW.format(minutes=READ_SECONDS / 60), status=504) from None
         except httpx.TransportError:
             # Not ConnectError alone: a pooled connection to a killed worker raises ReadError.
             raise WorkerUnavailable from None
@@ -123,7 +178,8 @@ def open_worker(settings: Settings) -> HttpWorkerClient:
         return HttpWorkerClient(
             httpx.AsyncClient(base_url=settings.worker_url, timeout=TIMEOUT, headers=headers)
         )
-    transport = httpx.AsyncHTTPTransport(uds=str(settings.worker_socket))
+    # Nothing is encrypted on a socket of one's own, and the list of authorities takes 3 MB.
+    transport = httpx.AsyncHTTPTransport(uds=str(settings.worker_socket), verify=False)
     http = httpx.AsyncClient(base_url="http://worker", transport=transport, timeout=TIMEOUT)
     return HttpWorkerClient(http)
 
@@ -142,7 +198,8 @@ def _refusal(response: httpx.Response) -> WorkerUnavailable | WorkerRefused:
     if response.status_code in (429, 503):
         after = response.headers.get("retry-after", "")
         seconds = int(after) if after.isdecimal() else RETRY_SECONDS
-        return WorkerUnavailable(detail if isinstance(detail, str) else BUSY, seconds)
+        sentence = detail if isinstance(detail, str) else BUSY
+        return WorkerUnavailable(sentence, seconds, response.status_code)
     if response.status_code >= 500:
         return WorkerUnavailable("The worker failed at this request; its log says why.")
     sentence = detail if isinstance(detail, str) else "The worker refused this request."

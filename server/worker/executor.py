@@ -15,8 +15,8 @@ from threading import Event, Thread
 
 from server.store.runs import ATTEMPTS, RunRecord, claim_run, finish_run, get_run, list_runs
 from server.store.session import Database
-from server.supervisor import spawn, stop_child
-from server.worker.runs import recover
+from server.supervisor import JOB_SECONDS, spawn, stop_child
+from server.worker.runs import recover, recover_one
 
 logger = logging.getLogger(__name__)
 
@@ -51,9 +51,13 @@ class Executor:
         """Begin with the runs that dead processes have left."""
         self._thread.start()
 
+    def begin_stop(self) -> None:
+        """Take no further run, and tell the child to save what it has; does not wait for it."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """Stop the child, if there is one, and put its run back into the queue."""
-        self._stopping.set()
+        self.begin_stop()
         self._thread.join()
 
     def _work(self) -> None:
@@ -83,8 +87,8 @@ class Executor:
         cancelled_at = None
         while child.poll() is None:
             if self._stopping.wait(POLL_SECONDS):
-                stop_child(child)
-                recover(self._database, self._data_dir, run_id, attempts=RESTARTS)
+                stop_child(child, JOB_SECONDS)
+                recover_one(self._database, self._data_dir, run_id, attempts=RESTARTS)
                 return
             if cancelled_at is None and self._is_cancelled(run_id):
                 cancelled_at = time.monotonic()
@@ -104,7 +108,8 @@ class Executor:
         self._crashes[run_id] += 1
         is_last = self._crashes[run_id] >= ATTEMPTS
         if run.state == "running":
-            recover(self._database, self._data_dir, run_id, attempts=1 if is_last else RESTARTS)
+            attempts = 1 if is_last else RESTARTS
+            recover_one(self._database, self._data_dir, run_id, attempts=attempts)
         elif is_last:
             # The process cannot even begin: without this it would be started for ever.
             with self._database.write() as session:

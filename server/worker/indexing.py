@@ -1,15 +1,14 @@
 """Index several SAEs of one model in one pass, in stages, and publish after each.
 
-The common part of the index, train and demo tasks. Knows nothing of runs.
+The common part of the index, train and demo tasks. A pass that was killed goes on from what it had
+kept (see `kept_pass`). Knows nothing of runs.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.concepts.score import ConceptScore, answer, ask_concepts
-from models.concepts.sentences import Sentence, cut_passages, mean_activations, presence
 from models.index.indexer import Indexer, run_index
 from models.index.opposition import score_opposition
 from models.language_model import LanguageModel
@@ -17,57 +16,83 @@ from models.sae import SparseAutoencoder
 from server.store.indexes import update_opposition
 from server.store.session import Database
 from server.worker.index_writer import publish
+from server.worker.kept_pass import KeptPass
 from server.worker.library import Corpus
-from server.worker.progress import Progress
+from server.worker.passages import Passages
+from server.worker.progress import Progress, RunInterrupted, TaskContext, TaskFailed
+from server.worker.signs import read_flips, settle_signs
 
-PASSAGES = 4_000
-SENTENCES_EACH = 3
-PASSAGE_CELLS = 100_000_000  # passages × latents held at once
-FEWEST_PASSAGES = 400
+OPPOSITION_ROWS = 4_096  # per transaction
 
 
 @dataclass(frozen=True)
 class Target:
-    """One SAE to index; `axis_labels` are the (−, +) names of Difference-in-Mean axes."""
+    """One SAE to index; `axis_labels` are the (−, +) names of Difference-in-Mean axes.
+
+    `mark` identifies its weights' file; `flips` are its canonical signs, None before the first index.
+    """
 
     sae_id: int
     name: str
     sae: SparseAutoencoder
     layer: int
     axis_labels: list[tuple[str, str]] | None = None
+    mark: str = ""
+    flips: bytes | None = None
 
 
 class Indexing:
-    """The growing indexes of several targets over one corpus."""
+    """The growing indexes of several targets over one corpus.
+
+    With a `context`, what an earlier attempt has kept is used, and something is kept for a later one.
+    """
 
     def __init__(
-        self, database: Database, lm: LanguageModel, targets: Sequence[Target], corpus: Corpus
+        self,
+        database: Database,
+        lm: LanguageModel,
+        targets: Sequence[Target],
+        corpus: Corpus,
+        context: TaskContext | None = None,
     ) -> None:
         self.database = database
         self.lm = lm
-        self.targets = targets
+        self.targets = list(targets)
         self.corpus = corpus
+        self.context = context
+        for target in targets:
+            target.sae.to(lm.device)
         self.indexers = [Indexer(target.sae, target.layer) for target in targets]
-        self.done = 0  # windows
         self.published: dict[int, int] = {}
+        self.kept = self._find_kept()
+        self.done = self.kept.restore(self.indexers) if self.kept else 0  # windows
+        self.passages = self._find_passages(self.done, self.done)
 
     def advance(self, windows: int) -> Iterator[Progress]:
-        """Read on until `windows` windows are indexed."""
-        part = self.corpus.windows[self.done : windows]
-        before = sum(len(window.tokens) for window in self.corpus.windows[: self.done])
-        for step in run_index(self.lm, self.indexers, part, first=self.done):
+        """Read on until `windows` windows are indexed.
+
+        Raises RunInterrupted, with everything kept, when the process is to end, and TaskFailed when
+        the disk is full.
+        """
+        first = self.done
+        self.passages = self._find_passages(first, windows)
+        part = self.corpus.windows[first:windows]
+        before = sum(len(window.tokens) for window in self.corpus.windows[:first])
+        for step in run_index(self.lm, self.indexers, part, first, self.passages.means):
+            self.done = first + step.windows
+            self._keep(self.done < windows)
             done = before + step.tokens
             yield Progress(
                 done, self.corpus.tokens, f"indexed {done:,} of {self.corpus.tokens:,} tokens"
             )
-        self.done = windows
 
     def publish(self) -> Iterator[Progress]:
         """Show what is indexed so far, with concept scores from its passages."""
+        self._settle_signs()
         tokens = sum(len(window.tokens) for window in self.corpus.windows[: self.done])
         yield Progress(tokens, self.corpus.tokens, "looking for axes in single features")
-        every = self._score_concepts()
-        for target, indexer, scores in zip(self.targets, self.indexers, every, strict=True):
+        scores = self.passages.score()
+        for place, (target, indexer) in enumerate(zip(self.targets, self.indexers, strict=True)):
             yield Progress(tokens, self.corpus.tokens, f"writing the index of {target.name}")
             self.published[target.sae_id] = publish(
                 self.database,
@@ -76,52 +101,73 @@ class Indexing:
                 indexer,
                 self.corpus,
                 self.done,
-                scores,
+                scores.get(place, []),
                 target.axis_labels,
+                target.flips,
             )
+        self._move_kept()
 
     def oppose(self) -> Iterator[Progress]:
         """Add the opposition score to the published indexes."""
-        background = self.corpus.background(len(self.lm.vocabulary))
         for target, indexer in zip(self.targets, self.indexers, strict=True):
+            missing = max(0, len(self.lm.vocabulary) - len(indexer.background))
+            background = np.pad(indexer.background, (0, missing))
             yield Progress(
                 self.corpus.tokens, self.corpus.tokens, f"are the poles of {target.name} opposites?"
             )
-            result = score_opposition(
-                self.lm, indexer, self.corpus.windows[: self.done], background
-            )
+            result = score_opposition(self.lm, indexer, background)
             values = [(i, None if np.isnan(v) else float(v)) for i, v in enumerate(result.score)]
             summary = {
                 "null_95": None if np.isnan(result.null_95) else result.null_95,
+                "percentiles": list(result.percentiles),
                 "draws": result.draws,
                 "beating": result.beating,
             }
-            with self.database.write() as session:
-                update_opposition(session, self.published[target.sae_id], values, summary)
+            for start in range(0, len(values), OPPOSITION_ROWS):
+                part = values[start : start + OPPOSITION_ROWS]
+                with self.database.write() as session:
+                    update_opposition(session, self.published[target.sae_id], part, summary)
+        if self.kept:
+            self.kept.forget()
 
-    def _score_concepts(self) -> list[list[ConceptScore]]:
-        """Per target, the built-in concepts that the indexed text can answer.
+    def _settle_signs(self) -> None:
+        """Give SAEs that are indexed for the first time their canonical signs."""
+        for place, (target, indexer) in enumerate(zip(self.targets, self.indexers, strict=True)):
+            if target.flips is None:
+                flips = settle_signs(indexer)
+                self.targets[place] = replace(target, flips=flips)
+                if flips is not None:
+                    self.passages.flip(place, read_flips(flips, indexer.sae.config.d_sae))
 
-        One-sided SAEs are not asked: none of their codes is ever negative.
-        """
-        # From the end: the demo's recipe was chosen on passages from the beginning.
-        windows = self.corpus.windows[: self.done][::-1]
-        widest = max(target.sae.config.d_sae for target in self.targets)
-        most = min(PASSAGES, PASSAGE_CELLS // widest)
-        passages: list[Sentence] = []
-        if most >= FEWEST_PASSAGES:
-            passages = cut_passages(self.lm, windows, most, SENTENCES_EACH)
-        if not passages:
-            return [[] for _ in self.targets]
-        held = presence(len(self.lm.vocabulary), windows, passages)
-        document = np.array([passage.document for passage in passages])
-        questions = ask_concepts(self.lm.vocabulary, held, document)
-        scores: list[list[ConceptScore]] = [[] for _ in self.targets]
-        signed = [place for place, target in enumerate(self.targets) if target.sae.config.is_signed]
-        for layer in sorted({self.targets[place].layer for place in signed}):
-            chosen = [place for place in signed if self.targets[place].layer == layer]
-            saes = [self.targets[place].sae for place in chosen]
-            means = mean_activations(self.lm, layer, saes, windows, passages)
-            for place, mean in zip(chosen, means, strict=True):
-                scores[place] = [answer(question, mean, document) for question in questions]
-        return scores
+    def _find_passages(self, first: int, stop: int) -> Passages:
+        saes = [(target.sae, target.layer) for target in self.targets]
+        return Passages(self.lm, saes, self.corpus.windows[:stop], first)
+
+    def _find_kept(self) -> KeptPass | None:
+        if self.context is None:
+            return None
+        marks = [(each.mark, each.layer, each.flips) for each in self.targets]
+        data_dir = self.context.settings.data_dir
+        return KeptPass(data_dir, [self.lm.name, self.corpus.fingerprint, marks])
+
+    def _move_kept(self) -> None:
+        """What is kept belongs to the signs just fixed."""
+        old, self.kept = self.kept, self._find_kept()
+        if old and self.kept and old.path != self.kept.path and old.path.is_file():
+            self.kept.keep(self.indexers, self.done)
+            old.forget()
+
+    def _keep(self, is_unfinished: bool) -> None:
+        """Save the pass now and then, and before the process ends."""
+        if self.kept is None or self.context is None:
+            return
+        try:
+            if is_unfinished and self.context.stopping.is_set():
+                self.kept.keep(self.indexers, self.done)
+                raise RunInterrupted("the indexing was interrupted; what it had read is kept")
+            self.kept.keep_now_and_then(self.indexers, self.done, is_last=not is_unfinished)
+        except OSError as error:
+            raise TaskFailed(
+                f"the index cannot be kept in {self.context.settings.data_dir} ({error.strerror or error}): "
+                "free some space and index again; what was shown before is still shown"
+            ) from error

@@ -12,24 +12,34 @@ import numpy as np
 import models.demo
 from models.artifact import sha256_of
 from models.corpus import (
-    BOS_POLICY,
     CONTEXT,
-    NO_BOS_POLICY,
     Window,
+    bos_policy,
     fingerprint,
     make_windows,
+    packing_policy,
     read_documents,
     take_tokens,
 )
 from models.evaluate.fidelity import Fidelity
+from models.hub_texts import is_hub
 from models.language_model import LanguageModel
 from models.sae import SparseAutoencoder
 from models.sae.checkpoint import WEIGHTS, load_sae, read_about, read_config
+from models.texts import name_of
 from server.settings import Settings
-from server.store.corpora import SequenceRow, add_sequences, create_corpus, find_corpus
+from server.store.corpora import (
+    CorpusRecord,
+    SequenceRow,
+    add_sequences,
+    create_corpus,
+    find_corpus,
+    get_sequences,
+)
 from server.store.language_models import get_model, upsert_model
 from server.store.saes import SaeRecord, create_sae, get_sae
 from server.store.session import Database
+from server.worker.signs import apply_flips
 
 DEMO = "demo"
 DEMO_FOLDER = Path(models.demo.__file__).parent
@@ -46,18 +56,12 @@ class Corpus:
     id: int
     name: str
     windows: Sequence[Window]
+    fingerprint: str
 
     @property
     def tokens(self) -> int:
         """How many tokens, BOS included."""
         return sum(len(window.tokens) for window in self.windows)
-
-    def background(self, vocabulary: int) -> np.ndarray:
-        """How often each token occurs behind position 0: int64 [vocabulary]."""
-        counts = np.zeros(vocabulary, dtype=np.int64)
-        for window in self.windows:
-            np.add.at(counts, window.tokens[1:], 1)
-        return counts
 
 
 def read_model(database: Database, source: str, device: str = "cpu") -> LanguageModel:
@@ -113,13 +117,17 @@ def sae_folder(settings: Settings, record: SaeRecord) -> Path:
 
 
 def open_sae(settings: Settings, record: SaeRecord, device: str = "cpu") -> SparseAutoencoder:
-    """Load an SAE's weights. Raises ValueError when its files are gone or not those entered."""
+    """Load an SAE's weights, every feature with its canonical sign once that is fixed (see `signs`).
+
+    Raises ValueError when its files are gone or not those entered.
+    """
     folder = sae_folder(settings, record)
     sae = load_sae(folder, device)
     if sha256_of(folder / WEIGHTS) != record.sha256:
         raise ValueError(
             f"{folder / WEIGHTS} is not the file that was entered as {record.name}: train it again"
         )
+    apply_flips(sae, record.flips)
     return sae
 
 
@@ -165,8 +173,16 @@ def enter_sae(
         )
 
 
-def read_windows(lm: LanguageModel, text: Path, tokens: int | None = None) -> list[Window]:
-    """The windows of a text, up to that many tokens. Raises ValueError when there are none."""
+def text_limit(text: Path | str, tokens: int) -> int | None:
+    """How much of a text a training of `tokens` reads: a file whole, of a data set a quarter more.
+
+    A tenth is held out, and a data set may hold more than a disk.
+    """
+    return tokens + tokens // 4 if is_hub(text) else None
+
+
+def read_windows(lm: LanguageModel, text: Path | str, tokens: int | None = None) -> list[Window]:
+    """The windows of a text or of `hf:NAME`, up to that many tokens. Raises ValueError when there are none."""
     windows = list(take_tokens(make_windows(lm, read_documents(text)), tokens))
     if not windows:
         raise ValueError(f"{text} yields no window of two tokens or more: give a longer text")
@@ -177,7 +193,7 @@ def open_corpus(
     database: Database,
     lm: LanguageModel,
     model_id: int,
-    text: Path,
+    text: Path | str,
     tokens: int | None = None,
     windows: list[Window] | None = None,
 ) -> Corpus:
@@ -190,9 +206,10 @@ def open_corpus(
     mark = fingerprint(lm, text) + (f":{tokens}" if tokens is not None else "")
     with database.read() as session:
         known = find_corpus(session, model_id, mark)
-    name = text.name if tokens is None else f"{text.name}, first {tokens:,} tokens"
+    name = name_of(text)
+    name = name if tokens is None else f"{name}, first {tokens:,} tokens"
     if known is not None:
-        return Corpus(known.id, known.name, windows)
+        return Corpus(known.id, known.name, windows, mark)
     with database.write() as session:
         corpus_id = create_corpus(
             session,
@@ -203,7 +220,8 @@ def open_corpus(
             windows=len(windows),
             tokens=sum(len(window.tokens) for window in windows),
             context=min(CONTEXT, lm.context),
-            bos_policy=NO_BOS_POLICY if lm.bos_token_id is None else BOS_POLICY,
+            bos_policy=bos_policy(lm),
+            packing=packing_policy(lm),
         )
     for start in range(0, len(windows), ROWS_AT_ONCE):
         rows = [
@@ -212,4 +230,23 @@ def open_corpus(
         ]
         with database.write() as session:
             add_sequences(session, corpus_id, rows)
-    return Corpus(corpus_id, name, windows)
+    return Corpus(corpus_id, name, windows, mark)
+
+
+def reopen_corpus(database: Database, record: CorpusRecord) -> Corpus:
+    """A corpus from its stored windows; its text need not be there any more.
+
+    Raises ValueError when some of the windows are missing.
+    """
+    windows: list[Window] = []
+    for start in range(0, record.windows, ROWS_AT_ONCE):
+        wanted = range(start, min(start + ROWS_AT_ONCE, record.windows))
+        with database.read() as session:
+            rows = get_sequences(session, record.id, wanted)
+        if len(rows) < len(wanted):
+            raise ValueError(f"the text {record.name} is not stored whole: name one with --text")
+        for place in wanted:
+            row = rows[place]
+            tokens = np.array(row.token_ids, dtype=np.int32)
+            windows.append(Window(row.document, row.start, tokens))
+    return Corpus(record.id, record.name, windows, record.fingerprint)

@@ -13,7 +13,7 @@ from server.settings import Settings
 from server.store.language_models import ModelRecord, get_model
 from server.store.saes import SaeRecord
 from server.store.session import Database
-from server.worker.library import load_model, open_sae, require_sae
+from server.worker.library import open_sae, read_model, require_sae
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -29,10 +29,13 @@ class Shelf:
         self.database = database
         self.device = device
         self._models: OrderedDict[int, LanguageModel] = OrderedDict()
-        self._saes: OrderedDict[str, SparseAutoencoder] = OrderedDict()
+        self._saes: OrderedDict[tuple[str, bytes | None], SparseAutoencoder] = OrderedDict()
 
     def model(self, key: int | str) -> LanguageModel:
         """The language model of this id or name. Raises ValueError when there is none."""
+        if key in self._models:  # by its id, which is never another's
+            self._models.move_to_end(key)
+            return self._models[key]
         with self.database.read() as session:
             record: ModelRecord | None = get_model(session, key)
         if record is None:
@@ -41,7 +44,7 @@ class Shelf:
             self._models,
             record.id,
             MODELS_HELD,
-            lambda: load_model(self.database, record.name, self.device)[0],
+            lambda: read_model(self.database, record.name, self.device),
         )
 
     def sae(self, key: int | str) -> tuple[SaeRecord, SparseAutoencoder]:
@@ -49,7 +52,7 @@ class Shelf:
         record = require_sae(self.database, key)
         return record, _held(
             self._saes,
-            record.sha256,
+            (record.sha256, record.flips),  # loaded before its signs were fixed, it is another one
             SAES_HELD,
             lambda: open_sae(self.settings, record, self.device),
         )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from models.corpus import Window
 from models.evaluate.fidelity import Fidelity
 from models.language_model import LanguageModel
+from models.layout import Metric
 from models.sae.checkpoint import read_about
 from server.protocol import DemoRequest
 from server.store.saes import SaeRecord, get_sae
@@ -17,6 +18,8 @@ from server.worker.progress import Progress, TaskContext
 from server.worker.task_index import target_of
 from server.worker.task_map import map_sae
 
+METRICS: tuple[Metric, ...] = ("directed", "axis")
+"""The last is the one that is shown first."""
 DEMO_NAMES = ("abstopk", "topk", "vsae", "axes")
 
 
@@ -29,13 +32,14 @@ def run_demo(context: TaskContext, request: DemoRequest) -> Iterator[Progress]:
     corpus = open_corpus(database, lm, model_id, DEMO_TEXT)
     records = [enter_demo_sae(context, lm, model_id, name) for name in DEMO_NAMES]
     targets = [target_of(context, record) for record in records]
-    indexing = Indexing(database, lm, targets, corpus)
+    indexing = Indexing(database, lm, targets, corpus, context)
     yield from indexing.advance(_windows_for(corpus.windows, request.first_tokens))
     yield from indexing.publish()
     tokens = sum(len(window.tokens) for window in corpus.windows[: indexing.done])
     for target in targets:
         yield Progress(tokens, corpus.tokens, f"mapping {target.name}")
-        map_sae(database, target.sae_id, target.sae, "axis", seed=0)
+        for metric in METRICS:
+            map_sae(database, target.sae_id, target.sae, metric, seed=0)
     yield from indexing.advance(len(corpus.windows))
     yield from indexing.publish()
     yield from indexing.oppose()

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from models.hub_texts import is_hub
+from models.texts import pin_source, split_column
 from server.protocol import IndexRequest
 from server.store.language_models import get_model
 from server.store.saes import SaeRecord
@@ -19,12 +21,17 @@ def run_index_task(context: TaskContext, request: IndexRequest) -> Iterator[Prog
         raise ValueError(
             f"these SAEs belong to different models: {names}; index them one model at a time"
         )
-    text = Path(request.text) if request.text is not None else _usual_text(records[0])
+    tokens = request.tokens
+    if request.text is not None:
+        text = pin_source(request.text)
+    else:
+        text = usual_text(records[0])
+        tokens = tokens or records[0].config.get("text_tokens")
     yield Progress(0, 1, "loading the language model")
     lm, model_id = load_model(context.database, _source(context, records[0]))
     targets = [target_of(context, record) for record in records]
-    corpus = open_corpus(context.database, lm, model_id, text, request.tokens)
-    indexing = Indexing(context.database, lm, targets, corpus)
+    corpus = open_corpus(context.database, lm, model_id, text, tokens)
+    indexing = Indexing(context.database, lm, targets, corpus, context)
     yield from indexing.advance(len(corpus.windows))
     yield from indexing.publish()
     yield from indexing.oppose()
@@ -40,15 +47,25 @@ def target_of(context: TaskContext, record: SaeRecord) -> Target:
     """An SAE ready to be indexed, axis names included."""
     axes = record.config.get("axes")
     labels = None if axes is None else [(axis["side_b"], axis["side_a"]) for axis in axes]
-    return Target(record.id, record.name, open_sae(context.settings, record), record.layer, labels)
+    return Target(
+        record.id,
+        record.name,
+        open_sae(context.settings, record),
+        record.layer,
+        labels,
+        record.sha256,
+        record.flips,
+    )
 
 
-def _usual_text(record: SaeRecord) -> Path:
+def usual_text(record: SaeRecord) -> Path | str:
     """The text an SAE was trained on, where it is still there."""
     if record.is_demo:
         return DEMO_TEXT
     text = record.config.get("text")
-    if text is None or not Path(text).is_file():
+    if text is not None and is_hub(text):
+        return text
+    if text is None or not Path(split_column(text)[0]).is_file():
         raise ValueError(f"the text of {record.name} is not here any more: name one with --text")
     return Path(text)
 

@@ -1,165 +1,139 @@
-"""The train task: train one SAE on a text, measure it, enter it, index and map it."""
+"""The train task: train one SAE or a sweep on a text, measure, enter, index and map them.
 
-import shutil
+Resumable: what a killed, stopped or cancelled attempt has kept in the run's folder is used by the
+next one. The parts are in `server.worker.training`.
+"""
+
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from typing import Any
 
-from models.activations import training_batches
-from models.corpus import Window
-from models.evaluate.fidelity import measure_fidelity
-from models.layout import MOST_ROWS
-from models.sae import SAEConfig
-from models.sae.checkpoint import save_sae
-from models.sae.config import WITH_K
-from models.train import TrainConfig, TrainUpdate, train
+import torch
+
+from models.language_model import LanguageModel
+from models.texts import pin_source
 from server.protocol import TrainRequest
-from server.store.saes import get_sae
-from server.store.session import Database
-from server.worker.indexing import Indexing, Target
-from server.worker.library import enter_model, enter_sae, open_corpus, read_model, read_windows
+from server.store.runs import RunRecord, get_run
+from server.store.saes import SaeRecord
+from server.worker.indexing import Indexing
+from server.worker.library import (
+    Corpus,
+    enter_model,
+    open_corpus,
+    read_model,
+    read_windows,
+    text_limit,
+)
 from server.worker.progress import Progress, TaskContext
-from server.worker.task_map import map_sae
+from server.worker.task_index import target_of
+from server.worker.task_map import map_steps
+from server.worker.training.entering import Home, enter_trained, find_entered
+from server.worker.training.folder import RunFolder
+from server.worker.training.held_out import split
+from server.worker.training.job import TrainingJob
+from server.worker.training.learn import learn
+from server.worker.training.names import choose_names
+from server.worker.training.recipes import Planned, plan_saes
 
-HELD_OUT_SHARE = 0.1
 HELD_OUT_WINDOWS = 400
-FEWEST_HELD_OUT = 20  # tokens
-SPARSITY_WEIGHTS = {"relu": 1.0, "jumprelu": 0.01, "vsae": 1e-4}
-INITIAL_THRESHOLD = 0.1  # θ of jumprelu, in scaled units
 
 
 def run_train(context: TaskContext, request: TrainRequest) -> Iterator[Progress]:
-    """Everything from text to a browsable SAE; nothing is entered before it is trained and saved."""
-    text = Path(request.text)
+    """Everything from text to browsable SAEs; none is entered before all are trained and saved."""
+    text = pin_source(request.text)
+    limit = text_limit(text, request.tokens)
     yield Progress(0, request.tokens, "loading the language model")
-    lm = read_model(context.database, request.model)
+    device = pick_device(request.device)
+    lm = read_model(context.database, request.model, device)
     layer = lm.layers // 2 if request.layer is None else request.layer
     lm.check_layer(layer)
-    config = sae_config(request, lm.d_in)
-    recipe = train_config(request)
-    windows = read_windows(lm, text)
+    planned = plan_saes(request, lm)
+    windows = read_windows(lm, text, limit)
     training, held_out = split(windows)
-    name = free_name(context.database, request, lm.name, layer)
-    # Nothing is entered before the whole request has been found possible.
-    model_id = enter_model(context.database, lm, request.model)
-    corpus = open_corpus(context.database, lm, model_id, text, windows=windows)
-    batches = training_batches(lm, layer, training, recipe.batch, recipe.tokens, recipe.seed)
-    update: TrainUpdate | None = None
-    for update in train([(config, recipe)], batches):
-        last = update.steps[0]
-        done = min(last.step * recipe.batch, recipe.tokens)
-        message = (
-            f"trained {done:,} tokens: nMSE {last.nmse:.3f}, L0 {last.l0:.1f}, dead {last.dead}"
-        )
-        yield Progress(done, recipe.tokens, message)
-    assert update is not None
-    sae = update.saes[0].eval().requires_grad_(False)
-    yield Progress(recipe.tokens, recipe.tokens, "measuring on held-out windows")
-    fidelity = measure_fidelity(lm, layer, sae, held_out[:HELD_OUT_WINDOWS])
-    about = {
-        "model": request.model,
-        "layer": layer,
-        "text": str(text.resolve()),
-        "training": asdict(recipe),
-        "fidelity": fidelity._asdict(),
-        "dead_at_end": update.steps[0].dead,
-    }
-    folder = _new_folder(context.settings.data_dir / "saes" / name)
+    folder = RunFolder.open(context.settings.data_dir, _run_of(context), request)
     try:
-        save_sae(folder, sae, about)
-        sae_id = enter_sae(
-            context.database, lm, model_id, folder, f"saes/{folder.name}", name, fidelity
-        )
+        if folder.names is None:
+            chosen = [item.variant for item in planned]
+            names = choose_names(context.database, folder, request, chosen, lm.name, layer)
+            folder.save_names(names)
+        # Nothing is entered before the whole request has been found possible.
+        model_id = enter_model(context.database, lm, request.model)
+        corpus = open_corpus(context.database, lm, model_id, text, limit, windows)
+        records = [find_entered(context, folder, place) for place in range(len(planned))]
+        if None in records and not folder.is_trained:
+            job = TrainingJob(request, lm, layer, planned, folder)
+            yield from learn(job, training, context.settings.data_dir, context.stopping)
+        home = Home(lm, model_id, layer, held_out[:HELD_OUT_WINDOWS], device)
+        for place, record in enumerate(records):
+            if record is None:
+                yield Progress(request.tokens, request.tokens, "measuring on held-out windows")
+                records[place] = enter_trained(context, home, folder, place)
+        entered = [record for record in records if record is not None]
+        yield from _index_and_map(context, lm, entered, corpus, planned)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.is_kept:
+            folder.remove()
         raise
-    indexing = Indexing(context.database, lm, [Target(sae_id, name, sae, layer)], corpus)
+    folder.remove()
+    shown = ", ".join(record.name for record in entered)
+    message = f"{shown} {'is' if len(entered) == 1 else 'are'} in the library"
+    yield Progress(corpus.tokens, corpus.tokens, message, _result(entered, planned, layer))
+
+
+def _run_of(context: TaskContext) -> RunRecord | None:
+    if context.run_id is None:
+        return None
+    with context.database.read() as session:
+        return get_run(session, context.run_id)
+
+
+def pick_device(wanted: str) -> str:
+    """The device asked for; "auto" is the GPU where there is one."""
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"there is no {wanted} here: leave out --device, or choose cpu")
+    return wanted
+
+
+def _index_and_map(
+    context: TaskContext,
+    lm: LanguageModel,
+    records: Sequence[SaeRecord],
+    corpus: Corpus,
+    planned: Sequence[Planned],
+) -> Iterator[Progress]:
+    targets = [target_of(context, record) for record in records]
+    for target in targets:
+        target.sae.to(lm.device)
+    indexing = Indexing(context.database, lm, targets, corpus, context)
     yield from indexing.advance(len(corpus.windows))
     yield from indexing.publish()
     yield from indexing.oppose()
-    if config.d_sae <= MOST_ROWS:
-        yield Progress(corpus.tokens, corpus.tokens, f"mapping {name}")
-        map_sae(context.database, sae_id, sae, "axis", request.seed)
-    result = {"sae": sae_id, "name": name, "layer": layer, **fidelity._asdict()}
-    yield Progress(corpus.tokens, corpus.tokens, f"{name} is in the library", result)
+    for target, item in zip(targets, planned, strict=True):
+        yield Progress(corpus.tokens, corpus.tokens, f"mapping {target.name}")
+        seed, sae = item.variant.seed, target.sae.cpu()
+        for step in map_steps(context.database, target.sae_id, sae, "axis", seed):
+            said = f"mapping {target.name}: {step.message}"
+            yield Progress(corpus.tokens, corpus.tokens, said)
 
 
-def _new_folder(path: Path) -> Path:
-    """A folder that was not there: two trainings of one name must not share files."""
-    number = 1
-    while True:
-        folder = path if number == 1 else path.with_name(f"{path.name}-{number}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        else:
-            return folder
-
-
-def sae_config(request: TrainRequest, d_in: int) -> SAEConfig:
-    """The SAE asked for. Raises ValueError on impossible combinations."""
-    return SAEConfig(
-        d_in,
-        request.width,
-        request.sae,
-        k=request.k if request.sae in WITH_K else None,
-        threshold=INITIAL_THRESHOLD if request.sae == "jumprelu" else 0.0,
-    )
-
-
-def train_config(request: TrainRequest) -> TrainConfig:
-    """The recipe: small trainings take smaller batches, so that there are steps enough."""
-    batch = 4_096 if request.tokens >= 4_000_000 else 2_048 if request.tokens >= 200_000 else 512
-    return TrainConfig(
-        tokens=request.tokens,
-        batch=batch,
-        lr=3e-4 if batch == 4_096 else 1e-3,
-        seed=request.seed,
-        sparsity_weight=SPARSITY_WEIGHTS.get(request.sae, 0.0),
-        dead_after=max(50_000, request.tokens // 8),
-    )
-
-
-def split(windows: Sequence[Window]) -> tuple[Sequence[Window], Sequence[Window]]:
-    """Training and held-out windows: the last tenth of the documents is held out.
-
-    Raises ValueError when the text is one document.
-    """
-    documents = windows[-1].document + 1
-    if documents < 2:
-        raise ValueError(
-            "the text is a single document, so nothing can be held out: "
-            "separate its documents by blank lines or by lines <|endoftext|>"
-        )
-    first = documents - max(1, int(documents * HELD_OUT_SHARE))
-    cut = next(place for place, window in enumerate(windows) if window.document >= first)
-    held_out = sum(len(window.tokens) - 1 for window in windows[cut:])
-    if held_out < FEWEST_HELD_OUT:
-        raise ValueError(
-            f"the last tenth of the text has {held_out} tokens, but {FEWEST_HELD_OUT} are needed "
-            "to measure on: give a longer text"
-        )
-    return windows[:cut], windows[cut:]
-
-
-def free_name(database: Database, request: TrainRequest, model: str, layer: int) -> str:
-    """The name asked for, or one made of what is trained. Raises ValueError when a given name is taken."""
-    k = f"-k{request.k}" if request.sae in WITH_K else ""
-    stem = (
-        request.name
-        or f"{Path(model).name}-layer{layer}-{request.sae}-{request.width}{k}-seed{request.seed}"
-    )
-    if "/" in stem or stem.startswith("."):
-        raise ValueError(
-            f"the name {stem!r} cannot be a folder: leave out slashes and a leading dot"
-        )
-    with database.read() as session:
-        if get_sae(session, stem) is None:
-            return stem
-        if request.name:
-            raise ValueError(f"there is an SAE named {stem!r} already: choose another --name")
-        number = 2
-        while get_sae(session, f"{stem}-{number}") is not None:
-            number += 1
-    return f"{stem}-{number}"
+def _result(records: Sequence[SaeRecord], planned: Sequence[Planned], layer: int) -> dict[str, Any]:
+    """`sae`, `name` and measures of a single training; `saes`, a list of such, of a sweep."""
+    found = [
+        {"sae": record.id, "name": record.name, "layer": layer, **record.config["fidelity"]}
+        for record in records
+    ]
+    if len(found) == 1:
+        return found[0]
+    return {
+        "layer": layer,
+        "saes": [
+            {
+                **entry,
+                **item.variant._asdict(),
+                "sae": entry["sae"],
+                "sparsifier": item.sae.sparsifier,
+            }
+            for entry, item in zip(found, planned, strict=True)
+        ],
+    }

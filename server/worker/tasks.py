@@ -7,8 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from server.protocol import DemoRequest, IndexRequest, MapRequest, Message, TrainRequest
+from server.protocol.axis import AxisRequest
+from server.protocol.explain import ExplainRequest
+from server.protocol.files import ImportRequest
 from server.worker.progress import Progress, TaskContext
+from server.worker.task_axis import run_axis
 from server.worker.task_demo import run_demo
+from server.worker.task_explain import run_explain
+from server.worker.task_import import run_import
 from server.worker.task_index import run_index_task
 from server.worker.task_map import run_map
 from server.worker.task_train import run_train
@@ -19,5 +25,8 @@ TASKS: dict[str, tuple[type[Message], Callable[[TaskContext, Any], Iterator[Prog
     "train": (TrainRequest, run_train),
     "index": (IndexRequest, run_index_task),
     "map": (MapRequest, run_map),
+    "import": (ImportRequest, run_import),
+    "axis": (AxisRequest, run_axis),
+    "explain": (ExplainRequest, run_explain),
     "demo": (DemoRequest, run_demo),
 }

@@ -17,7 +17,18 @@ from server.store.session import Database
 from server.worker.progress import Progress
 from tests.builders import World
 
-COMMANDS = ("demo", "serve", "worker", "train", "index", "map", "migrate")
+COMMANDS = (
+    "demo",
+    "serve",
+    "worker",
+    "train",
+    "index",
+    "map",
+    "import",
+    "export",
+    "evaluate",
+    "migrate",
+)
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -5,6 +5,41 @@ from fastapi import APIRouter
 
 def routers() -> list[APIRouter]:
     """Every operation, in the order their addresses are tried."""
-    from server.web.api import features, health, jump, maps, prompt, runs, saes, steer
+    from server.web.api import (
+        compare,
+        concept,
+        contrast,
+        effects,
+        features,
+        health,
+        jump,
+        lists,
+        maps,
+        metrics,
+        prompt,
+        run,
+        runs,
+        saes,
+        steer,
+    )
 
-    return [noun.router for noun in (saes, features, maps, prompt, steer, runs, jump, health)]
+    return [
+        noun.router
+        for noun in (
+            saes,
+            features,
+            maps,
+            prompt,
+            contrast,
+            compare,
+            concept,
+            lists,
+            steer,
+            effects,
+            runs,
+            run,
+            jump,
+            health,
+            metrics,
+        )
+    ]

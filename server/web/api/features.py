@@ -31,6 +31,7 @@ def read_page(session: Session, sae: SaeRecord, query: TableQuery) -> FeaturePag
             search=query.search,
             limit=query.limit,
             after=query.after,
+            before=query.before,
         )
     except ValueError as error:
         raise HTTPException(400, f"{error}.") from None
@@ -38,10 +39,19 @@ def read_page(session: Session, sae: SaeRecord, query: TableQuery) -> FeaturePag
 
 @router.get("/sae/{sae}/features.json")
 def get_features(session: SessionDep, sae: SaeDep, query: QueryDep) -> Response:
-    """Rows of the feature table; `next` is the `after` of the next page."""
+    """Rows of the feature table; `next` is the `after` of the next page.
+
+    Where a page is ahead of this one, `previous` is its `before`. `total_is_exact` is there, and
+    false, where a search found more than `total`.
+    """
     page = read_page(session, sae, query)
     rows = [row_view(row) for row in page.rows]
-    return Json({"features": rows, "total": page.total, "next": page.next})
+    body: dict[str, object] = {"features": rows, "total": page.total, "next": page.next}
+    if page.previous is not None:
+        body["previous"] = page.previous
+    if not page.is_total_exact:
+        body["total_is_exact"] = False
+    return Json(body)
 
 
 @router.get("/sae/{sae}/features.csv")

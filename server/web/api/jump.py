@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -17,6 +18,8 @@ from server.web.responses import Json
 router = APIRouter(tags=["library"])
 
 MOST = 12
+MOST_FEATURES = 8
+"""Behind pages and SAEs, which nobody should have to search for among features."""
 PER_SAE = 5
 READ = 50
 
@@ -33,7 +36,14 @@ class Match:
 PAGES = (
     Match("Library", "page", "/"),
     Match("Prompt", "page", "/prompt"),
+    Match("Minimal pair", "page", "/contrast"),
     Match("Steer", "page", "/steer"),
+    Match("Concepts", "page", "/concept"),
+    Match("Compare", "page", "/compare"),
+    Match("List", "page", "/list"),
+    Match("Train", "page", "/train"),
+    Match("Import", "page", "/import"),
+    Match("Keep an axis", "page", "/axis"),
     Match("API", "page", "/docs"),
 )
 
@@ -44,10 +54,18 @@ def get_jump(
     q: Annotated[str, Query(max_length=LONGEST_SEARCH)] = "",
     sae: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
-    """At most twelve matches, those of `sae` first."""
+    """At most twelve matches, each once: pages and SAEs, then features, those of `sae` first.
+
+    A number asks for a feature before anything that has it in its name.
+    """
     text = q.strip()
     saes = sorted(list_saes(session), key=lambda entry: (str(entry.id) != sae, entry.id))
-    matches = [*_features(session, saes, text), *_pages(saes, text)]
+    features = list(islice(_once(_features(session, saes, text)), MOST_FEATURES))
+    places = list(_places(saes, text))
+    if _is_number(text):
+        matches = [*features, *places]
+    else:
+        matches = [*places[: MOST - len(features)], *features]
     return Json({"matches": [asdict(match) for match in matches[:MOST]]})
 
 
@@ -58,10 +76,23 @@ def _features(session: Session, saes: Sequence[SaeSummary], text: str) -> Iterat
         record = get_sae(session, summary.id)
         if record is None or record.published_index_id is None:
             continue
-        if text.isascii() and text.isdecimal() and len(text) <= 10:
+        if _is_number(text):
             yield from _numbered(session, record, int(text))
         for row in _labelled_first(session, record, text):
             yield _feature(record, row.feature, row.label)
+
+
+def _once(matches: Iterator[Match]) -> Iterator[Match]:
+    """A feature found by its number may be found by its label, too."""
+    seen: set[str] = set()
+    for match in matches:
+        if match.url not in seen:
+            seen.add(match.url)
+            yield match
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 10
 
 
 def _labelled_first(session: Session, sae: SaeRecord, text: str) -> list[FeatureSummary]:
@@ -84,11 +115,14 @@ def _feature(sae: SaeRecord, feature: int, label: str) -> Match:
     )
 
 
-def _pages(saes: Sequence[SaeSummary], text: str) -> Iterator[Match]:
+def _places(saes: Sequence[SaeSummary], text: str) -> Iterator[Match]:
     wanted = text.lower()
+    if wanted:
+        yield from (page for page in PAGES if wanted in page.title.lower())
     for sae in saes:
         if wanted in sae.name.lower():
             yield Match(sae.name, "axes" if sae.sparsifier == "dim" else "SAE", f"/sae/{sae.id}")
             if sae.has_map:
                 yield Match(f"{sae.name}: map", "map", f"/sae/{sae.id}/map")
-    yield from (page for page in PAGES if wanted in page.title.lower())
+    if not wanted:
+        yield from PAGES

@@ -1,28 +1,23 @@
 """Runs and their progress."""
 
-from typing import Any
+from typing import Literal
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from server.store.runs import RunRecord, list_runs
+from server.store.runs import list_active, list_runs
 from server.web.deps import SessionDep
 from server.web.responses import Json
+from server.web.run_view import run_json
 
 router = APIRouter(tags=["runs"])
 
-_SHOWN = (
-    "id", "kind", "state", "attempt", "done", "total", "message", "error", "result",
-    "cancel_requested", "created_at", "started_at", "finished_at",
-)  # fmt: skip
-
 
 @router.get("/runs.json")
-def get_runs(session: SessionDep) -> Response:
-    """The newest fifty runs; `done` of `total` is the progress, `total` 0 is unknown."""
-    return Json({"runs": [run_view(run) for run in list_runs(session)]})
+def get_runs(session: SessionDep, state: Literal["any", "active"] = "any") -> Response:
+    """The newest fifty runs, or the queued and running ones of any age.
 
-
-def run_view(run: RunRecord) -> dict[str, Any]:
-    """A run without what it was asked with, which may name files of the server."""
-    return {name: getattr(run, name) for name in _SHOWN}
+    `done` of `total` is the progress, `total` 0 is unknown.
+    """
+    runs = list_active(session) if state == "active" else list_runs(session)
+    return Json({"runs": [run_json(run) for run in runs]})

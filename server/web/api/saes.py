@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from server.store.corpora import CorpusRecord, corpus_of_index
 from server.store.saes import SaeRecord, SaeSummary, list_saes
 from server.web.deps import SaeDep, SessionDep
 from server.web.look_first import look_first
@@ -14,7 +15,8 @@ from server.web.responses import Json, csv_response
 router = APIRouter(tags=["library"])
 
 _COLUMNS = tuple(SaeSummary.__dataclass_fields__)
-_HIDDEN = ("path",)
+_HIDDEN = ("path", "flips")
+_TEXT = ("name", "windows", "tokens", "context", "packing", "bos_policy")
 
 
 @router.get("/saes.json")
@@ -32,13 +34,21 @@ def get_saes_csv(session: SessionDep) -> Response:
 
 @router.get("/sae/{sae}.json")
 def get_one_sae(session: SessionDep, sae: SaeDep) -> Response:
-    """One SAE: its facts, its training configuration, the concepts its features tell apart."""
+    """One SAE: its facts, its configuration, the text of its index, the concepts it tells apart."""
     found = look_first(session, [sae.id])
     concepts = {
         "concepts": [asdict(card) for card in found.cards],
         "did_not_beat_their_null": [asdict(card) for card in found.unbeaten],
     }
-    return Json({**sae_facts(sae), **concepts})
+    text = text_facts(corpus_of_index(session, sae.published_index_id))
+    return Json({**sae_facts(sae), "text": text, **concepts})
+
+
+def text_facts(corpus: CorpusRecord | None) -> dict[str, Any] | None:
+    """The text of an index, and how it became windows, without where it lies on the server."""
+    if corpus is None:
+        return None
+    return {name: getattr(corpus, name) for name in _TEXT}
 
 
 def sae_facts(sae: SaeRecord) -> dict[str, Any]:

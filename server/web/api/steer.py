@@ -6,6 +6,7 @@ A reader that leaves closes the stream behind it, so the worker stops too.
 from collections.abc import AsyncIterator
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -34,12 +35,13 @@ class PassedOn(StreamingResponse):
 
 
 @router.post("/api/steer", response_class=StreamingResponse)
-async def post_steer(body: SteerRequest, worker: WorkerDep) -> PassedOn:
-    """Server-sent events: `token` for each token of each row, `end` for each row, `error`.
+async def post_steer(body: SteerRequest, worker: WorkerDep, request: Request) -> PassedOn:
+    """Server-sent events: `queued`, `token` for each token of each row, `end` for each row, `error`.
 
     With `strengths`, one row per entry in one batch, from one seed; 0 is exactly unsteered.
     """
-    return PassedOn(await worker.steer(body))
+    user = request.client.host if request.client else ""
+    return PassedOn(await worker.steer(body, user))
 
 
 async def _bytes(stream: SteerStream) -> AsyncIterator[bytes]:

@@ -7,19 +7,23 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from frontend.filters import axis_name
+from server.store.index_rows import EXTREME, INTERVAL, MEAN, TURN
 from server.store.language_models import get_model
 from server.store.saes import SaeRecord
+from server.web.api.prompt import TextQuery
 from server.web.concept_facts import concept_facts
 from server.web.contexts import FeaturePage
 from server.web.deps import RendererDep, SaeDep, SessionDep, VocabulariesDep
 from server.web.feature_parts import facts_of, half_of, presets_of
+from server.web.feature_samples import interval_rows, turns_of
 from server.web.feature_source import Pole, read_feature
-from server.web.histogram import histogram_view
-from server.web.pages.steer import DEFAULT_PROMPT
+from server.web.histogram import histogram_view, logit_plot
+from server.web.steer_query import DEFAULT_PROMPT
 
 router = APIRouter(include_in_schema=False)
 
 By = Literal["extreme", "mean"]
+KINDS: dict[By, int] = {"extreme": EXTREME, "mean": MEAN}
 
 
 @router.get("/sae/{sae}/feature/{feature}")
@@ -32,12 +36,17 @@ def get_feature_page(
     feature: int,
     pole: Annotated[Pole, Query()] = "+",
     by: By = "extreme",
+    whole: bool = False,
+    text: TextQuery = "",
 ) -> HTMLResponse:
-    """One feature, with its stored sign or flipped."""
-    view = read_feature(session, sae, feature, pole, vocabularies)
+    """One feature, with its stored sign or flipped; `text` stands in its test box.
+
+    `whole`: every context in colour without scripts.
+    """
+    view = read_feature(session, sae, feature, pole, vocabularies, {KINDS[by], INTERVAL, TURN})
     model = get_model(session, sae.model_id)
     special_ids = set() if model is None or model.bos_token_id is None else {model.bos_token_id}
-    halves = [half_of(view, side, sae, special_ids) for side in ("-", "+")]
+    halves = [half_of(view, side, sae, special_ids, by, whole) for side in ("-", "+")]
     context = FeaturePage(
         sae=sae,
         feature=feature,
@@ -48,20 +57,29 @@ def get_feature_page(
         by=by,
         facts=[*concept_facts(session, sae, feature, view["pole"]), *facts_of(view)],
         histogram=histogram_view(view),
+        logits=logit_plot(view),
         halves=halves,
         aligned=view["neighbours"]["aligned"],
         opposed=view["neighbours"]["opposed"],
+        together=view["together"],
+        explanation=view["explanation"],
+        intervals=interval_rows(view, special_ids),
+        turns=turns_of(view, special_ids),
+        special_ids=sorted(special_ids),
         presets=presets_of(view),
         default_prompt=DEFAULT_PROMPT,
-        **_addresses(sae, feature, view["pole"], by),
+        text=text,
+        origin=str(request.base_url).rstrip("/"),
+        **_addresses(sae, feature, view["pole"], by, text),
     )
     return renderer.page(request, "feature.html", context, active="Library", sae_id=sae.id)
 
 
-def _addresses(sae: SaeRecord, feature: int, pole: str, by: By) -> dict[str, Any]:
+def _addresses(sae: SaeRecord, feature: int, pole: str, by: By, text: str) -> dict[str, Any]:
     def address(number: int = feature, suffix: str = "", **changes: str) -> str:
-        state = {"pole": pole, "by": by, **changes}
-        said = {key: value for key, value in state.items() if value not in ("+", "extreme")}
+        state = {"pole": pole, "by": by, "text": text, **changes}
+        defaults = {"pole": "+", "by": "extreme", "text": ""}
+        said = {key: value for key, value in state.items() if value != defaults.get(key)}
         query = f"?{urlencode(said)}" if said else ""
         return f"/sae/{sae.id}/feature/{number}{suffix}{query}"
 
@@ -71,6 +89,10 @@ def _addresses(sae: SaeRecord, feature: int, pole: str, by: By) -> dict[str, Any
         "flip_url": address(pole="-" if pole == "+" else "+"),
         "steer_url": f"/steer?sae={sae.id}&feature={feature}",
         "map_url": f"/sae/{sae.id}/map?feature={feature}" if sae.published_map_id else None,
-        "json_url": address(suffix=".json", by="extreme"),
+        "embed_url": f"/embed{address(by='extreme', text='')}",
+        "json_url": address(suffix=".json", by="extreme", text=""),
+        "whole_url": address(whole="1"),
+        "direction_url": f"/steer.safetensors?sae={sae.id}&feature={feature}",
+        "script_url": f"/steer.py?sae={sae.id}&feature={feature}",
         "by_urls": {"extreme": address(by="extreme"), "mean": address(by="mean")},
     }

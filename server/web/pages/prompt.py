@@ -4,13 +4,14 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 
+from server.protocol import SIGNED_SPARSIFIERS
 from server.store.saes import SaeSummary, list_saes
-from server.web.api.prompt import FeatureQuery, RankQuery, TextQuery, TokenQuery, ask
-from server.web.contexts import Link, PromptPage
-from server.web.deps import RendererDep, SessionDep, WorkerDep, find_sae
+from server.web.api.prompt import DensityQuery, FeatureQuery, RankQuery, TextQuery, TokenQuery, ask
+from server.web.contexts import Link
+from server.web.contexts_reading import PromptPage
+from server.web.deps import ReadDep, RendererDep, WorkerDep, find_sae
 from server.web.prompt_view import PromptQuery, PromptResult, prompt_result
 from server.web.worker_client import WorkerRefused, WorkerUnavailable
 
@@ -26,7 +27,7 @@ EXAMPLES = (
 @router.get("/prompt")
 async def get_prompt_page(
     request: Request,
-    session: SessionDep,
+    read: ReadDep,
     renderer: RendererDep,
     worker: WorkerDep,
     sae: Annotated[str, Query(max_length=200)] = "",
@@ -34,20 +35,21 @@ async def get_prompt_page(
     rank: RankQuery = "abs",
     token: TokenQuery = None,
     feature: FeatureQuery = None,
+    max_density: DensityQuery = None,
 ) -> HTMLResponse:
     """The form, and the heatmap if there is a text."""
-    saes = [entry for entry in await run_in_threadpool(list_saes, session) if entry.state != "new"]
-    chosen = await run_in_threadpool(find_sae, session, sae) if sae else None
+    saes = [entry for entry in await read(list_saes) if entry.state != "new"]
+    chosen = await read(find_sae, sae) if sae else None
     summary = choose(saes, chosen.id if chosen else None)
     result: PromptResult | None = None
     problem, headers, status = "", {}, 200
-    query = PromptQuery(summary.id if summary else 0, text, rank, token, feature)
+    query = PromptQuery(summary.id if summary else 0, text, rank, token, feature, max_density)
     if summary is not None and text.strip():
-        record = chosen or await run_in_threadpool(find_sae, session, summary.id)
+        record = chosen or await read(find_sae, summary.id)
         try:
-            result = prompt_result(query, *await ask(session, worker, record, query))
+            result = prompt_result(query, *await ask(read, worker, record, query))
         except WorkerUnavailable as error:
-            problem, status = error.detail, 503
+            problem, status = error.detail, error.status
             headers = {"retry-after": str(error.retry_after)}
         except WorkerRefused as error:
             problem, status = error.detail, error.status
@@ -57,6 +59,7 @@ async def get_prompt_page(
         text=text,
         rank=rank,
         wanted=feature,
+        max_density=max_density,
         result=result,
         problem=problem,
         examples=[
@@ -78,5 +81,7 @@ def choose(saes: list[SaeSummary], wanted: int | None) -> SaeSummary | None:
     for entry in saes:
         if entry.id == wanted:
             return entry
-    signed = [entry for entry in saes if entry.sparsifier == "abstopk" and entry.state == "ready"]
+    signed = [
+        entry for entry in saes if entry.sparsifier in SIGNED_SPARSIFIERS and entry.state == "ready"
+    ]
     return next(iter([*signed, *saes]), None)

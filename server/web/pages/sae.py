@@ -7,14 +7,18 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
 from frontend.filters import count, number, percent, short_count, sparsifier_name
-from server.store.maps import get_map, list_map_points
+from server.store.corpora import corpus_of_index
+from server.store.feature_table import FeaturePage
+from server.store.maps import get_map, map_columns
 from server.store.saes import SaeRecord, SaeSummary, list_saes
 from server.web.api.features import read_page
+from server.web.api.saes import text_facts
 from server.web.contexts import Fact, SaePage
 from server.web.deps import RendererDep, SaeDep, SessionDep
 from server.web.look_first import look_first
 from server.web.mini_map import MOST, MiniMap, mini_map
 from server.web.table_query import TableQuery, columns_of
+from server.web.table_ranges import is_narrowed, ranges_of
 from server.web.table_view import rows_of
 
 router = APIRouter(include_in_schema=False)
@@ -31,36 +35,55 @@ def get_sae_page(
     """The table of its features, in the state the address names."""
     path = f"/sae/{sae.id}"
     summary = next(entry for entry in list_saes(session) if entry.id == sae.id)
-    page = read_page(session, sae, query)
+    page, ranges = read_page(session, sae, query), ranges_of(query)
     context = SaePage(
         sae=summary,
         kind=kind_of(sae.sparsifier),
         facts=facts_of(summary),
+        text=text_facts(corpus_of_index(session, sae.published_index_id)),
         look_first=look_first(session, [sae.id]),
         has_map=summary.has_map,
         mini_map=read_mini_map(session, sae),
         indexing=summary.state == "indexing",
         query=query,
+        ranges=ranges,
+        more_open=is_narrowed(ranges[1:]),
         columns=columns_of(query, path),
         rows=rows_of(sae.id, page.rows),
         start=query.start,
         total=page.total,
-        first_url=query.address(path, after=None, start=1) if query.after else None,
-        next_url=query.address(path, after=page.next, start=query.start + len(page.rows))
-        if page.next
-        else None,
+        is_total_exact=page.is_total_exact,
+        **_pager(query, path, page),
         json_url=query.address(f"{path}/features.json"),
         csv_url=query.address(f"{path}/features.csv"),
     )
     return renderer.page(request, "sae.html", context, active="Library", sae_id=sae.id)
 
 
+def _pager(query: TableQuery, path: str, page: FeaturePage) -> dict[str, str | None]:
+    """Where the first page is, the one ahead, the next and the last; None for this one."""
+
+    def address(is_there: object, start: int, **place: str | None) -> str | None:
+        state = {"after": None, "before": None, "start": max(1, start), **place}
+        return query.address(path, **state) if is_there else None
+
+    has_moved = query.after is not None or query.before is not None
+    return {
+        "first_url": address(has_moved, 1),
+        "previous_url": address(page.previous, query.start - query.limit, before=page.previous),
+        "next_url": address(page.next, query.start + len(page.rows), after=page.next),
+        "last_url": address(
+            page.next and page.is_total_exact, page.total - query.limit + 1, before=""
+        ),
+    }
+
+
 def read_mini_map(session: Session, sae: SaeRecord) -> MiniMap | None:
     """The map in small, if there is one that can be drawn whole."""
     record = get_map(session, sae)
-    if record is None or len(record.features) > MOST:
+    if record is None or record.items > MOST:
         return None
-    return mini_map(list_map_points(session, sae, record))
+    return mini_map(map_columns(session, sae, record))
 
 
 def kind_of(sparsifier: str) -> str:

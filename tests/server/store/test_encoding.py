@@ -18,9 +18,14 @@ from server.store.encoding import (
     finite,
     finite_or_none,
     load_json,
+    pack_json,
+    unpack_json,
 )
 
 float32s = st.floats(width=32, allow_nan=False, allow_infinity=False)
+normal_float32s = st.floats(
+    width=32, allow_nan=False, allow_infinity=False, allow_subnormal=False
+).filter(bool)
 
 
 @given(st.lists(st.integers(0, 2**16 - 1)))
@@ -33,16 +38,25 @@ def test_long_token_ids_read_back(token_ids):
     assert decode_tokens(encode_tokens(token_ids, 4), 4) == token_ids
 
 
-@given(st.dictionaries(st.integers(0, 255), float32s.filter(bool)))
-def test_sparse_activations_read_back_with_their_signs(activations):
-    dense = decode_activations(encode_activations(activations.items()), 256)
-    assert {place: value for place, value in enumerate(dense) if value} == activations
+@given(st.dictionaries(st.integers(0, 2**16 - 1), normal_float32s, max_size=40))
+def test_sparse_activations_read_back_with_their_signs_to_sixteen_bits(activations):
+    dense = decode_activations(encode_activations(activations.items()), 2**16)
+    found = {place: value for place, value in enumerate(dense) if value}
+    assert found.keys() == activations.keys()
+    for place, value in activations.items():
+        assert abs(found[place] - value) <= abs(value) * 2**-16
 
 
-def test_activations_have_the_layout_numpy_would_give_them():
-    layout = numpy.dtype([("offset", "<u2"), ("value", "<f4")])
-    pairs = [(3, -0.5), (300, 2.25)]
-    assert encode_activations(pairs) == numpy.array(pairs, dtype=layout).tobytes()
+@given(st.lists(st.integers(-(2**15), 2**15 - 1).filter(bool), max_size=40), st.integers(-20, 20))
+def test_activations_of_sixteen_bits_read_back_exactly(whole, exponent):
+    pairs = [(place, number * 2.0**exponent) for place, number in enumerate(whole)]
+    assert decode_activations(encode_activations(pairs), 40)[: len(whole)] == [v for _, v in pairs]
+
+
+def test_activations_take_four_bytes_each_and_five_in_long_windows():
+    assert len(encode_activations([(3, -0.5), (255, 2.25)])) == 1 + 2 * 4
+    assert len(encode_activations([(3, -0.5), (256, 2.25)])) == 1 + 2 * 5
+    assert encode_activations([]) == b""
 
 
 @given(st.lists(float32s))
@@ -55,6 +69,11 @@ def test_json_is_ascii_and_reads_back_exactly(strings):
     text = dump_json(strings)
     assert text.isascii()
     assert load_json(text) == strings
+
+
+@given(st.lists(st.text() | float32s | st.sampled_from(["\x00", "\ud800"])))
+def test_packed_json_reads_back_exactly(values):
+    assert unpack_json(pack_json(values)) == values
 
 
 def test_json_without_a_meaning_for_nan_refuses_it():

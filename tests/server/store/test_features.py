@@ -2,9 +2,21 @@ from dataclasses import replace
 
 import pytest
 
+from server.store.corpora import SequenceRow, add_sequences, create_corpus
+from server.store.encoding import encode_activations, float32
 from server.store.features import get_feature, labels_of
-from server.store.indexes import begin_index, publish_index, write_features
-from server.store.saes import get_sae
+from server.store.index_rows import (
+    EXTREME,
+    INTERVAL,
+    NEGATIVE,
+    POSITIVE,
+    SAMPLES,
+    TURN,
+    ExampleRow,
+)
+from server.store.indexes import begin_index, publish_index, write_examples, write_features
+from server.store.language_models import upsert_model
+from server.store.saes import create_sae, get_sae
 from tests.builders import (
     CONTEXT,
     NEGATIVE_ONLY,
@@ -177,3 +189,85 @@ def test_labels_of_features_that_are_not_there_are_left_out(database, world):
     with database.read() as session:
         assert labels_of(session, world.index, [4, 4, 999]) == {4: "sad ↔ happy"}
         assert labels_of(session, world.index, []) == {}
+
+
+def test_samples_and_turning_points_are_read_by_pole_and_interval(database, world):
+    def example(kind: int, pole: int, rank: int, window: int) -> ExampleRow:
+        value = -0.5 if pole else 0.5
+        return ExampleRow(
+            0, kind, pole, rank, window, 3, value, 0, encode_activations([(3, value)])
+        )
+
+    examples = [
+        example(INTERVAL, POSITIVE, 0 * SAMPLES + 0, 1),
+        example(INTERVAL, POSITIVE, 0 * SAMPLES + 1, 2),
+        example(INTERVAL, POSITIVE, 5 * SAMPLES + 0, 3),
+        example(INTERVAL, NEGATIVE, 2 * SAMPLES + 0, 4),
+        example(TURN, NEGATIVE, 0, 5),
+        example(TURN, NEGATIVE, 1, 6),
+    ]
+    with database.write() as session:
+        index = begin_index(session, world.abstopk, world.corpus)
+        write_features(session, index, [feature_row(0)])
+        write_examples(session, index, examples)
+        publish_index(session, index, 1, 1, 1, 1)
+    poles = read(database, 0, contexts=1).poles
+    samples = {
+        pole: {each: [c.seq for c in found] for each, found in poles[pole].samples.items()}
+        for pole in poles
+    }
+    assert samples == {"+": {0: [1, 2], 5: [3]}, "-": {2: [4]}}
+    assert [context.seq for context in poles["-"].turns] == [5]
+    assert poles["+"].turns == ()
+    assert poles["-"].contexts == ()
+
+
+def test_what_the_indexer_wrote_besides_is_handed_on(database, world):
+    assert read(database, world.two_sided).details["promoted"][0] == [" queen", 1.5]
+
+
+def test_the_extreme_value_is_exact_though_its_neighbours_are_rounded(database, world):
+    value, beside = -1 / 3, 1 / 7
+    blob = encode_activations([(2, beside), (3, value)])
+    with database.write() as session:
+        index = begin_index(session, world.abstopk, world.corpus)
+        write_features(session, index, [feature_row(0)])
+        row = ExampleRow(0, EXTREME, NEGATIVE, 0, 0, 3, value, value / 16, blob)
+        write_examples(session, index, [row])
+        publish_index(session, index, 1, 1, 1, 1)
+    context = read(database, 0).poles["-"].contexts[0]
+    assert context.activations[3] == context.value == float32(value)
+    assert context.activations[2] == pytest.approx(beside, rel=2**-16)
+
+
+TOKENS = (
+    "\x00", "\x1b[31m", "\ud83d", "\ude00", "\ud800", "\u202eevil\u202c", "שלום", "👩\u200d", "👧",
+    "</script><b>", "&amp;", "\r\n", "\u2028", "\ufeff", "\uffff", "",
+)  # fmt: skip
+
+
+def test_every_token_is_stored_and_returned_exactly(database, world):
+    with database.write() as session:
+        model = upsert_model(
+            session, name="hostile", source="", family="", d_in=1, layers=1, parameters=1,
+            vocabulary=TOKENS, bos_token_id=None, is_demo=False,
+        )  # fmt: skip
+        corpus = create_corpus(
+            session, name="hostile", source="", model_id=model, fingerprint="e" * 64, windows=1,
+            tokens=len(TOKENS), context=len(TOKENS), bos_policy="none",
+        )  # fmt: skip
+        add_sequences(session, corpus, [SequenceRow.of(0, 0, 0, range(len(TOKENS)))])
+        sae = create_sae(
+            session, name="hostile", model_id=model, layer=0, hook="resid_post",
+            sparsifier="topk", d_in=1, d_sae=1, path="", sha256="", config={},
+        )  # fmt: skip
+        index = begin_index(session, sae, corpus)
+        details = {"promoted": [[token, 1.0] for token in TOKENS], "suppressed": []}
+        write_features(session, index, [replace(feature_row(0), details=details)])
+        blob = encode_activations([(0, 1.0)])
+        write_examples(session, index, [ExampleRow(0, EXTREME, POSITIVE, 0, 0, 0, 1.0, 0, blob)])
+        publish_index(session, index, 1, 1, 1, 0)
+    with database.read() as session:
+        record = get_feature(session, get_sae(session, "hostile"), 0)
+    assert record.poles["+"].contexts[0].tokens == TOKENS
+    assert tuple(each.token for each in record.poles["+"].promoted) == TOKENS

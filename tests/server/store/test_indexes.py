@@ -153,7 +153,7 @@ def test_the_negative_pole_cannot_be_stored_without_its_sign(database, world, co
 @pytest.mark.parametrize(("pole", "value"), [(POSITIVE, -0.5), (NEGATIVE, 0.5)])
 def test_an_example_has_the_sign_of_its_pole(database, world, pole, value):
     row = ExampleRow(40, EXTREME, pole, 0, 0, 0, value, 0.0, b"")
-    with pytest.raises(IntegrityError), database.write() as session:
+    with pytest.raises(ValueError, match="other pole"), database.write() as session:
         write_examples(session, world.building_index, [row])
 
 

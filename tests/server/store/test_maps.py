@@ -3,7 +3,7 @@ import math
 import numpy
 import pytest
 
-from server.store.maps import create_map, get_map, list_map_points
+from server.store.maps import create_map, get_map, list_metrics, map_columns
 from server.store.saes import get_sae
 
 FIELDS = {"metric": "directed", "method": "t-SNE", "perplexity": 5.0, "seed": 3}
@@ -51,10 +51,12 @@ def test_a_map_that_cannot_be_drawn_is_refused(database, world, features, coordi
 def test_points_carry_what_the_published_index_says(database, world):
     with database.read() as session:
         sae = get_sae(session, world.abstopk)
-        points = list_map_points(session, sae, get_map(session, sae))
-    assert [point.feature for point in points] == list(range(32))
-    assert (points[0].label, points[0].max_neg < 0 < points[0].max_pos) == ("king ↔ queen", True)
-    assert points[world.never].pole_balance is None
+        columns = map_columns(session, sae, get_map(session, sae))
+    assert {len(column) for column in columns.values()} == {32}
+    assert columns["feature"] == list(range(32))
+    assert columns["label"][0] == "king ↔ queen"
+    assert columns["max_neg"][0] < 0 < columns["max_pos"][0]
+    assert columns["pole_balance"][world.never] is None
 
 
 def test_a_map_without_an_index_still_has_its_points(database, world):
@@ -68,5 +70,18 @@ def test_a_map_without_an_index_still_has_its_points(database, world):
             **FIELDS,
         )
         sae = get_sae(session, world.topk)
-        (point,) = list_map_points(session, sae, get_map(session, sae))
-    assert (point.feature, point.x, point.y, point.label) == (9, 1.0, 2.0, "")
+        columns = map_columns(session, sae, get_map(session, sae))
+    assert [columns[name] for name in ("feature", "x", "y", "label")] == [[9], [1.0], [2.0], [""]]
+
+
+def test_one_map_of_each_metric_is_kept_and_found(database, world):
+    with database.write() as session:
+        for metric in ("directed", "axis", "directed"):
+            newest = create_map(
+                session, world.topk, trustworthiness=0.5, features=[1], coordinates=[(0.0, 0.0)],
+                **{**FIELDS, "metric": metric},
+            )  # fmt: skip
+        sae = get_sae(session, world.topk)
+        assert list_metrics(session, sae) == ["axis", "directed"]
+        assert get_map(session, sae).id == get_map(session, sae, "directed").id == newest
+        assert get_map(session, sae, "axis").id == newest - 1

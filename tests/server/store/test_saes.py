@@ -74,3 +74,11 @@ def test_the_library_gives_shares_of_a_published_index_only(database, world):
     assert ready.tokens == 24 * 16
     assert (indexing.live, indexing.two_sided, indexing.tokens) == (None, None, 0)
     assert (ready.has_map, axes.has_map) == (True, False)
+
+
+def test_the_canonical_signs_are_unset_first_and_then_read_back_bit_for_bit(database, world):
+    with database.write() as session:
+        before = get_sae(session, world.abstopk).flips
+        update_sae(session, world.abstopk, flips=b"\x00\xff\x80\x01")
+        after = get_sae(session, world.abstopk).flips
+    assert (before, after) == (None, b"\x00\xff\x80\x01")

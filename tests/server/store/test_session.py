@@ -1,12 +1,18 @@
+import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from threading import Barrier, Event
 
 import pytest
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from server.store.session import Database, parse_url
+from server.settings import Settings
+from server.store.runs import create_run
+from server.store.session import Database, DatabaseBusy, Room, StorageFull, parse_url
 from server.store.tables import Corpus, Run
+from tests.postgres import url_of
 
 
 def add_run(session, kind: str = "map") -> None:
@@ -152,3 +158,96 @@ def test_the_password_is_not_in_the_refusal():
     with pytest.raises(ValueError, match="supported") as refusal:
         parse_url("mysql://me:hush@db/x")
     assert "hush" not in str(refusal.value)
+
+
+def test_a_full_disk_is_named_and_nothing_of_the_transaction_is_kept(sqlite_database):
+    def fill_it() -> None:
+        with sqlite_database.write() as session:
+            pages = session.execute(text("PRAGMA page_count")).scalar_one()
+            session.execute(text(f"PRAGMA max_page_count = {pages + 2}"))
+            for _ in range(100):
+                add_run(session, "x" * 10_000)
+
+    with pytest.raises(StorageFull, match="free some space"):
+        fill_it()
+    with sqlite_database.read() as session:
+        assert count_runs(session) == 0
+        assert session.execute(text("PRAGMA integrity_check")).scalar() == "ok"
+
+
+def test_a_writer_that_waits_too_long_says_for_whom(sqlite_url, open_database, monkeypatch):
+    monkeypatch.setattr("server.store.session.BUSY_SECONDS", 0)
+    first, second = open_database(sqlite_url), open_database(sqlite_url)
+
+    def write_beside() -> None:
+        with second.write() as session:
+            add_run(session)
+
+    with first.write() as session:
+        add_run(session)
+        with pytest.raises(DatabaseBusy, match="another process has been writing"):
+            write_beside()
+    write_beside()
+
+
+def test_new_work_is_refused_when_the_disk_is_nearly_full(sqlite_url, tmp_path):
+    database = Database(sqlite_url, Room((tmp_path / "not" / "there" / "yet",), 2**40))
+    try:
+        with database.write() as session, pytest.raises(ValueError, match=r"MiB are free.*lower"):
+            create_run(session, "map", {})
+    finally:
+        database.dispose()
+
+
+def test_the_settings_say_how_much_room_is_required(tmp_path, sqlite_url):
+    for least, is_refused in ((0, False), (1, False), (2**40, True)):
+        database = Database.of(Settings(tmp_path, sqlite_url, min_free_mib=least))
+        with ExitStack() as stack:
+            stack.callback(database.dispose)
+            session = stack.enter_context(database.write())
+            if is_refused:
+                stack.enter_context(pytest.raises(ValueError, match="DIPOLE_MIN_FREE_MIB"))
+            create_run(session, "map", {})
+
+
+def test_work_that_fails_for_another_reason_is_not_done_again(database):
+    calls = []
+
+    def work(session) -> None:
+        calls.append(1)
+        session.execute(text("SELECT nonsense"))
+
+    with pytest.raises(DBAPIError):
+        database.write_again(work)
+    assert len(calls) == 1
+
+
+@pytest.mark.postgres
+def test_a_postgres_that_crashes_and_comes_back_is_written_to_and_read_again(
+    restarting, open_database
+):
+    database = open_database(url_of(str(restarting.folder), "postgres"))
+    attempts = []
+
+    def work(session) -> int:
+        attempts.append(1)
+        add_run(session)
+        if len(attempts) == 1:
+            restarting.stop(signal.SIGQUIT)
+            restarting.start()
+        add_run(session)
+        return count_runs(session)
+
+    assert database.write_again(work) == 2
+    assert len(attempts) == 2
+
+    restarting.stop(signal.SIGQUIT)
+    with ThreadPoolExecutor(1) as pool:
+        counting = pool.submit(database.write_again, count_runs)
+        time.sleep(1)
+        restarting.start()
+        assert counting.result() == 2, "one that is away for a second is waited for"
+    restarting.stop(signal.SIGQUIT)
+    restarting.start()
+    with database.read() as session:
+        assert count_runs(session) == 2

@@ -7,16 +7,25 @@ import pytest
 from jinja2 import meta
 
 from frontend import TEMPLATES
-from server.web import contexts
+from server.web import contexts, contexts_reading, contexts_runs, contexts_steer
 from server.web.render import Renderer
 
 PAGES = {
     "library.html": contexts.LibraryPage,
     "sae.html": contexts.SaePage,
     "feature.html": contexts.FeaturePage,
-    "prompt.html": contexts.PromptPage,
+    "compare.html": contexts_reading.ComparePage,
+    "concept.html": contexts_reading.ConceptPage,
+    "contrast.html": contexts_reading.ContrastPage,
+    "embed.html": contexts_reading.EmbedPage,
+    "prompt.html": contexts_reading.PromptPage,
+    "list.html": contexts_reading.ListPage,
     "map.html": contexts.MapPage,
-    "steer.html": contexts.SteerPage,
+    "train.html": contexts_runs.TrainPage,
+    "import.html": contexts_runs.ImportPage,
+    "axis.html": contexts_runs.AxisPage,
+    "run.html": contexts_runs.RunPage,
+    "steer.html": contexts_steer.SteerPage,
     "docs.html": contexts.DocsPage,
     "error.html": contexts.ErrorPage,
 }

@@ -8,7 +8,7 @@ from server.web.table_query import TableQuery
 
 
 def histogram(edges: list[float], counts: list[int]):
-    return histogram_view(
+    view = histogram_view(
         {
             "histogram": {"edges": edges, "counts": counts, "zeros": 6, "tokens": 6 + sum(counts)},
             "poles": {
@@ -17,6 +17,8 @@ def histogram(edges: list[float], counts: list[int]):
             },
         }
     )
+    assert view is not None
+    return view.plot
 
 
 def test_the_axis_runs_through_zero_in_the_middle():
@@ -54,7 +56,7 @@ def context(activations: list[float], position: int):
 
 
 def test_tokens_at_zero_are_merged_and_the_rest_kept():
-    view = context_view(context([0.0, 0.0, -2.0, 0.0, 1.0], 2), special_ids=())
+    view = context_view(context([0.0, 0.0, -2.0, 0.0, 1.0], 2), special_ids=(), is_whole=True)
     assert [part.text for part in view.parts] == [" t0 t1", " t2", " t3", " t4"]
     assert [part.css for part in view.parts] == ["pos-0", "neg-10", "pos-0", "pos-5"]
 
@@ -62,12 +64,19 @@ def test_tokens_at_zero_are_merged_and_the_rest_kept():
 def test_the_line_is_cut_around_the_extreme_token():
     view = context_view(context([0.0] * 100 + [5.0] + [0.0] * 100, 100), special_ids=())
     assert view.extreme.text == " t100"
-    assert "".join(part.text for part in view.left).split()[0] == "t72"
-    assert "".join(part.text for part in view.right).split()[-1] == "t128"
+    assert "".join(part.text for part in view.left).split()[0] == "t80"
+    assert "".join(part.text for part in view.right).split()[-1] == "t120"
 
 
 def test_special_tokens_are_marked():
-    assert context_view(context([0.0, 1.0], 1), special_ids={0}).parts[0].special
+    assert context_view(context([0.0, 1.0], 1), special_ids={0}, is_whole=True).parts[0].special
+
+
+def test_the_whole_text_is_plain_unless_it_is_asked_for():
+    view = context_view(context([1.0, 0.0, -2.0, 0.5], 2), special_ids=())
+    assert [part.text for part in view.parts] == [" t0 t1", " t2", " t3"]
+    assert not any(part.value for part in view.parts)
+    assert [part.value for part in (*view.left, view.extreme, *view.right)] == [1.0, 0.0, -2.0, 0.5]
 
 
 def test_an_address_leaves_out_what_equals_its_default():

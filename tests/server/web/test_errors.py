@@ -5,6 +5,7 @@ from fastapi.testclient import TestClient
 from server.settings import Settings
 from server.web.app import create_app
 from server.web.errors import sentence_of
+from server.web.worker_client import WorkerUnavailable
 from tests.builders import World
 from tests.server.web.fake_worker import FakeWorker
 
@@ -39,6 +40,13 @@ def test_a_fault_of_ours_is_a_sentence_with_the_usual_headers(
     assert response.status_code == 500
     assert "log" in response.json()["detail"]
     assert "content-security-policy" in response.headers
+
+
+def test_trying_again_asks_the_same_question(client: TestClient, worker: FakeWorker):
+    worker.error = WorkerUnavailable()
+    address = "/steer.safetensors?sae=1&feature=0"
+    soup = BeautifulSoup(client.get(address).text, "html.parser")
+    assert soup.find("a", string="Try again")["href"] == address
 
 
 def test_a_method_that_is_not_offered_is_405(client: TestClient):

@@ -1,6 +1,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
+from frontend.filters import visible
 from tests.builders import VOCABULARY, World
 from tests.server.web.conftest import Page
 
@@ -24,6 +25,20 @@ def test_each_context_is_centred_on_its_own_extreme_token(page: Page, client: Te
         )
 
 
+def test_every_context_has_its_whole_text_and_its_place_in_the_json(page: Page, client: TestClient):
+    poles = client.get("/sae/1/feature/0.json").json()["poles"]
+    for strip in page("/sae/1/feature/0?by=mean").select("ol[data-by=mean] .strip"):
+        context = poles[strip["data-pole"]]["contexts_by_mean"][int(strip["data-rank"])]
+        assert strip.text == "".join(map(visible, context["tokens"]))
+
+
+def test_whole_texts_in_colour_are_an_address_away_without_scripts(page: Page):
+    link = page("/sae/1/feature/2?pole=-").select_one("noscript a")["href"]
+    strips = page(link).select("ol[data-by=extreme] .strip")
+    assert strips
+    assert all(strip.select(".tok[data-value]") for strip in strips)
+
+
 def test_values_below_zero_have_their_own_class_and_are_spoken(page: Page):
     token = page("/sae/1/feature/2").select_one(".half-neg .kwic > .tok.extreme")
     assert any(name.startswith("neg-") for name in token["class"])
@@ -31,10 +46,15 @@ def test_values_below_zero_have_their_own_class_and_are_spoken(page: Page):
     assert "minus" in token.select_one(".sr").text
 
 
-def test_both_rankings_are_on_the_page_and_one_is_shown(page: Page):
-    soup = page("/sae/1/feature/0?by=mean")
-    assert all(entry.has_attr("hidden") for entry in soup.select("ol[data-by=extreme]"))
-    assert not any(entry.has_attr("hidden") for entry in soup.select("ol[data-by=mean]"))
+@pytest.mark.parametrize("by", ["extreme", "mean"])
+def test_the_ranking_that_is_asked_for_is_shown_and_the_other_is_a_link_away(page: Page, by: str):
+    soup = page(f"/sae/1/feature/0?by={by}")
+    assert {entry["data-by"] for entry in soup.select("ol[data-by]")} == {by}
+    links = {entry["data-by"]: entry for entry in soup.select("a[data-by]")}
+    assert [name for name, link in links.items() if link.get("aria-current")] == [by]
+    other = "mean" if by == "extreme" else "extreme"
+    lists = page(links[other]["href"]).select("ol[data-by]")
+    assert {entry["data-by"] for entry in lists} == {other}
 
 
 def test_an_empty_pole_says_why(page: Page):
@@ -52,6 +72,20 @@ def test_the_histogram_has_both_tails_and_counts_zeros_apart(page: Page):
     assert figure.select("rect.bar-neg")
     assert figure.select("rect.bar-pos")
     assert "exactly 0" in figure.text
+
+
+def test_the_logits_of_the_whole_vocabulary_are_drawn_and_mirrored_by_a_flip(
+    page: Page, client: TestClient
+):
+    bars = {pole: page(f"/sae/1/feature/0?pole={pole}").select("#logits rect") for pole in "+-"}
+    sides = {pole: [bar["class"][0] for bar in each] for pole, each in bars.items()}
+    assert sides["+"] == ["bar-neg", "bar-neg", "bar-pos", "bar-pos", "bar-pos"]
+    assert sides["-"] == ["bar-neg", "bar-neg", "bar-neg", "bar-pos", "bar-pos"]
+    straight, flipped = (
+        client.get("/sae/1/feature/0.json", params={"pole": pole}).json()["logits"] for pole in "+-"
+    )
+    assert flipped["counts"] == straight["counts"][::-1]
+    assert flipped["edges"] == straight["edges"] == [-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5]
 
 
 def test_bars_of_the_minus_pole_lie_left_of_zero(page: Page):
@@ -77,7 +111,7 @@ def test_hostile_tokens_are_exact_in_the_json(client: TestClient):
 def test_the_feature_json_keeps_its_contract(client: TestClient):
     body = client.get("/sae/1/feature/0.json").json()
     assert {
-        "feature", "label", "pole_balance", "opposition", "density", "histogram", "neighbours", "poles",
+        "feature", "label", "pole_balance", "opposition", "density", "histogram", "logits", "neighbours", "poles",
     } <= body.keys()  # fmt: skip
     assert body["histogram"].keys() == {"edges", "counts", "zeros", "tokens"}
     assert body["neighbours"].keys() == {"aligned", "opposed"}

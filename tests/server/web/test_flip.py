@@ -33,6 +33,26 @@ def contexts(draw):
 poles = st.fixed_dictionaries(
     {
         "label": words,
+        "quantiles": st.lists(
+            st.fixed_dictionaries({"share": values, "value": values}), max_size=3
+        ),
+        "label_words": st.lists(st.fixed_dictionaries({"word": words, "lift": values}), max_size=2),
+        "token_statistics": st.lists(
+            st.fixed_dictionaries({"token": words, "mean": values, "lift": values}), max_size=2
+        ),
+        "intervals": st.lists(
+            st.fixed_dictionaries(
+                {
+                    "near": values,
+                    "far": values,
+                    "firings": st.integers(0, 9),
+                    "contexts": st.lists(contexts(), max_size=1),
+                }
+            ),
+            max_size=2,
+        ),
+        "turns": st.integers(0, 9),
+        "turning_points": st.lists(contexts(), max_size=2),
         "max": values,
         "quantile_999": values,
         "promoted": logits,
@@ -49,6 +69,30 @@ histograms = st.fixed_dictionaries(
         "tokens": st.just(9),
     }
 )
+logit_histograms = st.fixed_dictionaries(
+    {
+        "edges": st.lists(values, max_size=5),
+        "counts": st.lists(st.integers(0, 9), max_size=4),
+    }
+)
+partners = st.lists(
+    st.fixed_dictionaries(
+        {
+            "feature": st.integers(0, 9),
+            "same_sign": st.integers(0, 9),
+            "opposite_sign": st.integers(0, 9),
+        }
+    ),
+    max_size=3,
+)
+explanations = st.fixed_dictionaries(
+    {
+        "axis": labels,
+        "poles": st.fixed_dictionaries({"+": words, "-": words}),
+        "detection": st.fixed_dictionaries({"+": st.none() | values, "-": st.none() | values}),
+        "sign": st.none() | values,
+    }
+)
 views = st.fixed_dictionaries(
     {
         "feature": st.integers(0, 9),
@@ -59,7 +103,11 @@ views = st.fixed_dictionaries(
         "density": st.fixed_dictionaries({"+": values, "-": values}),
         "firings": st.fixed_dictionaries({"+": st.integers(0, 9), "-": st.integers(0, 9)}),
         "histogram": st.none() | histograms,
+        "logits": st.none() | logit_histograms,
         "neighbours": st.fixed_dictionaries({"aligned": neighbours, "opposed": neighbours}),
+        "together": st.none()
+        | st.fixed_dictionaries({"sampled": st.just(9), "features": partners}),
+        "explanation": st.none() | explanations,
         "poles": st.fixed_dictionaries({"+": poles, "-": poles}),
     }
 )

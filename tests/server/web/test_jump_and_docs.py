@@ -1,5 +1,10 @@
+from types import SimpleNamespace
+
+import pytest
 from fastapi.testclient import TestClient
 
+from server.web.api import jump
+from server.web.api.jump import Match
 from tests.builders import World
 from tests.server.web.conftest import Page
 from tests.server.web.fake_worker import FakeWorker
@@ -27,6 +32,34 @@ def test_saes_and_pages_are_found_by_name(client: TestClient):
 
 def test_nothing_typed_lists_saes_and_pages(client: TestClient):
     assert {"Library", "tiny-abstopk"} <= set(titles(client))
+
+
+@pytest.mark.parametrize(
+    ("text", "url"), [("compare", "/compare"), ("concept", "/concept"), ("list", "/list")]
+)
+def test_every_page_is_found_by_its_name(client: TestClient, text: str, url: str):
+    matches = client.get("/jump.json", params={"q": text}).json()["matches"]
+    assert url in [match["url"] for match in matches]
+
+
+def test_pages_come_before_the_features_whose_texts_hold_the_word(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+):
+    crowd = (Match(f"{number}  steers", "tiny", f"/sae/1/feature/{number}") for number in range(99))
+    monkeypatch.setattr(jump, "_features", lambda *_: crowd)
+    found = titles(client, q="steer")
+    assert found[0] == "Steer"
+    assert len(found) == 1 + jump.MOST_FEATURES
+
+
+def test_a_feature_found_by_number_and_by_label_is_listed_once(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+):
+    row = SimpleNamespace(feature=4, label="4", matched=["label"])
+    monkeypatch.setattr(jump, "_labelled_first", lambda *_: [row])
+    urls = [match["url"] for match in client.get("/jump.json", params={"q": "4"}).json()["matches"]]
+    assert "/sae/1/feature/4" in urls
+    assert len(urls) == len(set(urls))
 
 
 def test_a_number_beyond_everything_finds_nothing_and_does_not_fail(client: TestClient):

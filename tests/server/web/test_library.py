@@ -1,6 +1,8 @@
 from bs4 import BeautifulSoup
 from fastapi.testclient import TestClient
 
+from server.store.runs import claim_run, create_run, finish_run
+from server.store.session import Database
 from tests.builders import World
 from tests.server.web.conftest import Page
 
@@ -32,6 +34,21 @@ def test_a_feature_that_does_not_beat_its_null_is_only_a_note(page: Page):
     note = section.find("p", string=None, class_="small quiet", recursive=False)
     assert "Did not beat its null" in note.text
     assert {link.text.split(" ")[0] for link in note.select("a")} == {"sentiment", "tense"}
+
+
+def test_a_run_in_progress_is_shown_however_many_have_ended_since(
+    page: Page, client: TestClient, sqlite_world: World, sqlite_database: Database
+):
+    with sqlite_database.write() as session:
+        for _ in range(60):
+            run = claim_run(session, create_run(session, "map", {}))
+            assert run is not None
+            finish_run(session, run, "done")
+    section = page("/").select_one("[data-module=runs]")
+    shown = {int(run["data-run"]) for run in section.select("[data-run]")}
+    assert sqlite_world.running_run in shown
+    polled = client.get(section["data-url"]).json()["runs"]
+    assert shown == {run["id"] for run in polled}, "else the page would be loaded again and again"
 
 
 def test_runs_in_progress_have_a_bar_and_say_what_they_do(page: Page, sqlite_world: World):

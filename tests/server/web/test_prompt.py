@@ -68,6 +68,19 @@ def test_the_csv_has_one_column_per_token(client: TestClient):
     assert float(rows[1][3]) == activation(int(rows[1][0]), 1)
 
 
+def test_dense_features_are_left_out_on_demand(page: Page, client: TestClient, worker: FakeWorker):
+    rows = client.get("/sae/1/features.json?limit=32").json()["features"]
+    density = {row["feature"]: sum(row["density"].values()) for row in rows}
+    everything = client.get(address("/prompt.json")).json()["features"]
+    most = sorted({density[entry["feature"]] for entry in everything})[-2]
+    soup = page(address(max_density=most))
+    shown = [int(row.th.select_one(".faint").text) for row in soup.select(".heatmap tbody tr")]
+    assert shown == [e["feature"] for e in everything if density[e["feature"]] <= most]
+    assert 0 < len(shown) < len(everything)
+    assert worker.prompts[-1].limit == 200
+    assert "at most" in soup.select_one("#prompt-result .section-head").text
+
+
 def test_a_wanted_feature_comes_first(page: Page, worker: FakeWorker):
     soup = page(address(feature=1))
     assert worker.prompts[-1].features == [1]

@@ -69,7 +69,7 @@ def test_an_sae_without_an_index_says_what_is_going_on(page: Page, sqlite_world:
 
 def test_the_csv_holds_exactly_the_rows_of_the_page(page: Page, client: TestClient):
     soup = page("/sae/1?sort=max&limit=7&search=queen")
-    link = next(a["href"] for a in soup.select("a[data-live-link]") if a.text == "CSV")
+    link = next(a["href"] for a in soup.select("[data-live-links] a") if a.text == "CSV")
     rows = list(csv.DictReader(io.StringIO(client.get(link).text)))
     assert [int(row["feature"]) for row in rows] == numbers(soup)
 
@@ -125,3 +125,18 @@ def test_the_map_in_small_has_every_feature_on_the_side_it_leans_to(page: Page):
     counts = {path["class"][0]: path["d"].count("M") for path in paths}
     assert sum(counts.values()) == 32
     assert counts["dots-neg"] >= 4 <= counts["dots-pos"]
+
+
+def test_the_page_and_its_json_say_how_the_text_became_windows(
+    client: TestClient, sqlite_world: World
+) -> None:
+    text = client.get(f"/sae/{sqlite_world.abstopk}.json").json()["text"]
+    page = client.get(f"/sae/{sqlite_world.abstopk}").text
+
+    assert text == {
+        "name": "tiny stories", "windows": 24, "tokens": 384, "context": 16,
+        "packing": "documents apart", "bos_policy": "first",
+    }  # fmt: skip
+    assert "Packing: documents apart." in page
+    assert "BOS: first." in page
+    assert client.get(f"/sae/{sqlite_world.topk}.json").json()["text"] is None

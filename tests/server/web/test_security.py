@@ -129,6 +129,15 @@ def test_a_wrong_token_in_the_address_sets_no_cookie(locked: TestClient):
     assert "set-cookie" not in response.headers
 
 
+def test_a_parameter_of_a_page_that_is_called_token_is_no_login(locked: TestClient):
+    address = "/prompt.json?sae=1&text=x&token=0"
+    assert locked.get(address).status_code == 401
+    assert locked.get(address, headers={"authorization": "Bearer secret"}).status_code == 200
+    locked.get("/?token=secret")
+    assert locked.get(address).status_code == 200
+    assert locked.get("/prompt?sae=1&text=x&token=0").status_code == 200
+
+
 def test_the_token_never_leads_to_another_site(locked: TestClient):
     location = locked.get("//evil.example/?token=secret").headers.get("location", "/")
     assert not location.startswith("//")

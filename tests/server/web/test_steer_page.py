@@ -51,6 +51,18 @@ def test_axes_are_steered_like_features(page: Page):
     assert found["poles"]["+"]["label"] == "female"
 
 
+def test_a_bare_page_offers_axes_to_start_with_and_keeps_the_prompt(page: Page):
+    soup = page("/steer?prompt=Hello")
+    links = [link["href"] for link in soup.select(".start")]
+    assert "/steer?sae=3&feature=0&prompt=Hello" in [link.split("&seed")[0] for link in links]
+    assert [badge.text for badge in soup.select_one(".start").select(".badge")] == [
+        "− male",
+        "female +",
+    ]
+    assert not soup.select(".column")
+    assert not page("/steer?sae=3&feature=0").select(".start")
+
+
 def test_a_feature_that_is_not_there_is_a_sentence(page: Page):
     assert (
         "no indexed feature 30" in page("/steer?sae=3&feature=30").select_one("[role=alert]").text

@@ -1,8 +1,10 @@
+import asyncio
 from collections.abc import Callable
 
 import httpx
 import pytest
 
+from server.leaving import ReaderLeft
 from server.protocol import PromptRequest, SteerRequest
 from server.web.worker_client import BROKEN, HttpWorkerClient, WorkerRefused, WorkerUnavailable
 from tests.run_async import run_async
@@ -33,15 +35,54 @@ def test_a_prompt_is_posted_as_it_is_and_read_back():
     assert PromptRequest.model_validate_json(asked[0][1]) == PROMPT
 
 
-@pytest.mark.parametrize(
-    "error", [httpx.ConnectError, httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError]
-)
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError])
 def test_a_worker_that_is_away_is_unavailable(error: type[httpx.TransportError]):
     def handler(request: httpx.Request) -> httpx.Response:
         raise error("gone")
 
     with pytest.raises(WorkerUnavailable):
         ask(handler)
+
+
+def test_a_worker_that_takes_too_long_is_not_said_to_be_starting():
+    def handler(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("slow")
+
+    with pytest.raises(WorkerUnavailable) as caught:
+        ask(handler)
+    assert caught.value.status == 504
+    assert "starting" not in caught.value.detail
+
+
+def test_what_was_asked_is_given_up_when_its_reader_leaves():
+    begun, given_up = asyncio.Event(), []
+
+    async def handler(request: httpx.Request) -> httpx.Response:
+        begun.set()
+        try:
+            return await asyncio.Future()
+        except asyncio.CancelledError:
+            given_up.append(request.url.path)
+            raise
+
+    async def receive() -> dict[str, str]:
+        await begun.wait()
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(ReaderLeft):
+        run_async(client_of(handler).asked_by(receive).prompt(PROMPT))
+    assert given_up == ["/prompt"]
+
+
+def test_a_reader_who_stays_gets_the_answer():
+    async def receive() -> dict[str, object]:
+        if waits:
+            return waits.pop()
+        return await asyncio.Future()
+
+    waits: list[dict[str, object]] = [{"type": "http.request", "body": b""}]
+    client = client_of(lambda _: httpx.Response(200, json=ANSWER))
+    assert run_async(client.asked_by(receive).prompt(PROMPT)).tokens == ["x"]
 
 
 def test_a_busy_worker_says_when_to_come_back():

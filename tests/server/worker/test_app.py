@@ -11,11 +11,10 @@ from server.protocol import TrainRequest
 from server.settings import Settings
 from server.store.migrate import migrate
 from server.store.session import Database
-from server.worker.app import Device, _stream, create_app
+from server.worker.app import create_app
 from server.worker.progress import TaskContext
 from server.worker.tasks import TASKS
 from tests.models.tiny import TEXTS, save_tiny_lm
-from tests.run_async import run_async
 
 
 @pytest.fixture(scope="module")
@@ -118,30 +117,3 @@ def test_with_a_token_only_its_holder_is_answered(tmp_path: Path) -> None:
         wrong = client.post("/prompt", json=body, headers={"authorization": "Bearer wrong"})
         right = client.post("/prompt", json=body, headers={"authorization": "Bearer secret"})
     assert (wrong.status_code, right.status_code) == (401, 422)
-
-
-def test_a_closed_stream_stops_generating_and_frees_its_place() -> None:
-    made: list[int] = []
-
-    def events() -> Iterator[object]:
-        for index in range(1_000):
-            made.append(index)
-            yield _Event()
-
-    class _Event:
-        def model_dump_json(self) -> str:
-            return "{}"
-
-    async def leave_early() -> int:
-        device = Device(shelf=None)  # type: ignore[arg-type]
-        stream = _stream(device, next(source), source)  # type: ignore[arg-type]
-        for _ in range(5):
-            await anext(stream)
-        assert device.streams == 1
-        await stream.aclose()
-        device.close()
-        return device.streams
-
-    source = events()
-    assert run_async(leave_early()) == 0
-    assert len(made) <= 6

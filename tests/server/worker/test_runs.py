@@ -1,6 +1,7 @@
 """Runs with a toy task: what stands in the table while one works, ends or is cancelled."""
 
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,8 @@ from server.protocol import MapRequest
 from server.store.runs import create_run, finish_run, report_run, request_cancel
 from server.store.session import Database
 from server.worker import runs
-from server.worker.runs import RunLock, RunStopped, claim, execute
+from server.worker.run_lock import RunLock
+from server.worker.runs import RunStopped, claim, execute
 from tests.server.worker.toy import Toy, row, start
 
 
@@ -102,7 +104,7 @@ def test_a_payload_that_does_not_fit_fails_the_run(
     claimed = claim(sqlite_database, tmp_path, run_id)
     assert claimed is not None
 
-    context: Any = SimpleNamespace(database=sqlite_database)
+    context: Any = SimpleNamespace(database=sqlite_database, stopping=Event())
     with pytest.raises(ValueError, match="nonsense"):
         list(execute(context, claimed, {"toy": (MapRequest, Toy())}))  # type: ignore[dict-item]
 
@@ -123,15 +125,15 @@ def test_closing_the_iterator_cancels_the_run_and_closes_the_task(
 
 
 def test_a_run_is_locked_while_it_works_and_free_afterwards(
-    sqlite_database: Database, tmp_path: Path
+    database: Database, tmp_path: Path
 ) -> None:
-    run_id, steps = start(sqlite_database, tmp_path, Toy())
+    run_id, steps = start(database, tmp_path, Toy())
 
     next(steps)
-    assert RunLock.acquire(tmp_path, run_id) is None
+    assert RunLock.acquire(database, tmp_path, run_id) is None
 
     list(steps)
-    lock = RunLock.acquire(tmp_path, run_id)
+    lock = RunLock.acquire(database, tmp_path, run_id)
     assert lock is not None
     lock.release()
 

@@ -10,12 +10,14 @@ import torch
 from numpy.testing import assert_allclose
 
 from models.corpus import make_windows, read_documents
+from models.generate import generate
 from models.language_model import LanguageModel
 from server.protocol import (
     Edit,
     IndexRequest,
     MapRequest,
     PromptRequest,
+    SteerEnd,
     SteerRequest,
     SteerToken,
     TrainRequest,
@@ -27,10 +29,11 @@ from server.store.maps import get_map
 from server.store.migrate import migrate
 from server.store.saes import get_sae, list_saes
 from server.store.session import Database
-from server.worker.handlers import read_prompt, steer
+from server.worker.handlers import read_prompt
 from server.worker.library import open_sae, require_sae
 from server.worker.progress import TaskContext
 from server.worker.shelf import Shelf
+from server.worker.steering import SteerJob
 from server.worker.tasks import TASKS
 from tests.models.tiny import TEXTS, save_tiny_lm
 
@@ -158,7 +161,8 @@ def test_opposition_is_stored_with_its_null(trained: Trained) -> None:
     assert page.rows[0].opposition is not None
     assert found is not None
     assert found.null_summary is not None
-    assert found.null_summary["draws"] == 20
+    assert found.null_summary["draws"] == 64
+    assert len(found.null_summary["percentiles"]) == 99
 
 
 def test_indexing_again_swaps_the_index_and_mapping_again_the_map(trained: Trained) -> None:
@@ -202,6 +206,11 @@ def test_prompt_ranks_follow_their_side(trained: Trained, rank: str) -> None:
     assert values[-1] > 0
 
 
+def write(shelf: Shelf, request: SteerRequest) -> list[SteerToken | SteerEnd]:
+    job = SteerJob(shelf, request)
+    return [event for token in generate(job.lm, job.rows) for event in job.events(token)]
+
+
 def test_steering_streams_each_token_once_and_zero_is_the_plain_text(trained: Trained) -> None:
     shelf = Shelf(trained.context.settings, trained.context.database, "cpu")
     model = require_sae(trained.context.database, "tiny").model
@@ -214,7 +223,7 @@ def test_steering_streams_each_token_once_and_zero_is_the_plain_text(trained: Tr
         max_new_tokens=12,
         seed=3,
     )
-    events, alone = list(steer(shelf, edited)), list(steer(shelf, plain))
+    events, alone = write(shelf, edited), write(shelf, plain)
     ends = {event.row: event for event in events if not isinstance(event, SteerToken)}
     assert ends[1].text == alone[-1].text  # type: ignore[union-attr]
     assert len({end.text for end in ends.values()}) > 1
@@ -230,7 +239,7 @@ def test_steering_streams_each_token_once_and_zero_is_the_plain_text(trained: Tr
     [
         ({"model": "no/such-model"}, "no model"),
         ({"layer": 7}, "layers 0 to 2"),
-        ({"k": 100}, "d_sae = 64"),
+        ({"k": 100}, "larger than width 64"),
         ({"text": "absent.txt"}, "no text file"),
         ({"name": "tiny"}, "already"),
         ({"name": "../x"}, "cannot be a folder"),

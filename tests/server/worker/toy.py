@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,19 +19,20 @@ from server.worker.runs import begin, execute
 SLEEPER = """
 import sys, time
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from server.protocol import MapRequest
 from server.store.session import Database
 from server.worker.runs import claim, execute
 
 def task(context, request):
-    yield SimpleNamespace(done=1.0, total=2.0, message="half way", result=None)
+    yield SimpleNamespace(done=1.0, total=2.0, message="half way", result=None, figures=None)
     print("working", flush=True)
     time.sleep(600)
 
 database = Database(sys.argv[1])
 claimed = claim(database, Path(sys.argv[2]), int(sys.argv[3]))
-context = SimpleNamespace(database=database)
+context = SimpleNamespace(database=database, stopping=Event())
 for _ in execute(context, claimed, {"toy": (MapRequest, task)}):
     pass
 """
@@ -59,7 +61,8 @@ class Toy:
 
 def start(database: Database, data_dir: Path, toy: Toy) -> tuple[int, Any]:
     claimed = begin(database, data_dir, "toy", MapRequest(sae="x"))
-    steps = execute(SimpleNamespace(database=database), claimed, {"toy": (MapRequest, toy)})  # type: ignore[arg-type]
+    context: Any = SimpleNamespace(database=database, stopping=Event())
+    steps = execute(context, claimed, {"toy": (MapRequest, toy)})
     return claimed.run.id, steps
 
 
