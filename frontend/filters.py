@@ -7,6 +7,7 @@ minus sign is U+2212 everywhere, so that it is as wide as the plus sign and neve
 import math
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 LADDER = 10
 MINUS = "\u2212"
@@ -33,6 +34,13 @@ def number(value: float | None, digits: int = 3) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return f"{MINUS}{text}" if value < 0 and text != "0" else text
+
+
+def fixed(value: float | None, digits: int = 3) -> str:
+    """A number with exactly `digits` decimals, for a column; a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return EMPTY
+    return f"{MINUS if value < 0 else ''}{abs(value):,.{digits}f}"
 
 
 def count(value: int | float | None) -> str:
@@ -85,7 +93,7 @@ def ladder(value: float, scale: float) -> str:
 
 def largest(values: Sequence[float]) -> float:
     """The largest magnitude, the symmetric scale of a diverging colour; 0 for no values."""
-    return max((abs(value) for value in values), default=0.0)
+    return max(max(values), -min(values)) if values else 0.0
 
 
 def pole_glyph(pole: str) -> str:
@@ -111,11 +119,13 @@ def axis_name(label: str, minus: str, plus: str) -> str:
     return "" if ARROW in label or label in (minus, plus) else label
 
 
+@lru_cache(maxsize=1 << 16)
 def visible(token: str) -> str:
     """A token with its invisible characters made visible; the exact string stays in the JSON.
 
     A leading space is left as it is, because most tokens of a text begin with one; a token that is
-    nothing but spaces shows them as middle dots.
+    nothing but spaces shows them as middle dots. Remembered: a page shows twenty thousand tokens,
+    most of them the same few.
     """
     if token.isprintable() and not token.isspace():
         return token
@@ -140,8 +150,12 @@ def _visible_character(character: str) -> str:
 SPARSIFIERS = {
     "abstopk": "AbsTopK",
     "topk": "TopK",
+    "batchtopk": "BatchTopK",
+    "batchabstopk": "BatchAbsTopK",
     "relu": "ReLU",
+    "soft_threshold": "soft threshold",
     "jumprelu": "JumpReLU",
+    "hard_threshold": "hard threshold",
     "vsae": "vSAE",
     "dim": "Difference-in-Mean",
 }
@@ -155,6 +169,7 @@ def sparsifier_name(sparsifier: str) -> str:
 FILTERS = {
     "signed": signed,
     "number": number,
+    "fixed": fixed,
     "count": count,
     "short_count": short_count,
     "percent": percent,

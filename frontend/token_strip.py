@@ -5,6 +5,7 @@ A page shows thousands of these, and a macro call for each took most of its time
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Protocol
 
 from markupsafe import Markup, escape
@@ -33,13 +34,19 @@ def token_strip(parts: Iterable[Part]) -> Markup:
 
 
 def _token(part: Part) -> str:
-    text = escape(part.text)
-    if part.special:
-        return f'<span class="tok special">{text}</span>'
+    value = part.value
     extreme = " extreme" if part.is_extreme else ""
-    if not part.value:
-        return f'<span class="tok{extreme}">{text}</span>'
+    if part.special:
+        return f'<span class="tok special">{escape(part.text)!s}</span>'
+    if not value:
+        return f'<span class="tok{extreme}">{escape(part.text)!s}</span>'
     return (
-        f'<span class="tok {part.css}{extreme}" data-value="{signed(part.value)}">{text}'
-        f'<span class="sr"> ({spoken(part.value)}) </span></span>'
+        f'<span class="tok {part.css}{extreme}" data-value="{signed(value)}">{_escaped(part.text)}'
+        f'<span class="sr"> ({spoken(value)}) </span></span>'
     )
+
+
+@lru_cache(maxsize=1 << 14)
+def _escaped(token: str) -> str:
+    """Remembered, unlike runs of text: the same tokens come again and again."""
+    return str(escape(token))

@@ -17,6 +17,7 @@ from server.store.maps import create_map
 from server.store.runs import claim_run, create_run, report_run
 from server.store.saes import create_sae, update_sae
 from server.store.session import Database
+from tests.builders_counted import between_rows, counted
 
 WORDS = (
     "the", "queen", "king", "she", "he", "said", "was", "very", "happy", "sad", "dog", "cat",
@@ -134,10 +135,12 @@ def details_of(feature: int, values: list[float]) -> dict[str, object]:
         },
         "promoted": [[" queen", 1.5], [" she", 0.75], ["<script>alert(1)</script>", 0.5]],
         "suppressed": [[" king", -1.25], [" he", -0.5], ["\ud800", -0.25]],
+        "logits": {"reach": 1.5, "counts": [1, 0, 3, 9, 5, 1]},
         "neighbours": {
             "aligned": [[(feature + 1) % 8, 0.5], [(feature + 2) % 8, 0.25]],
             "opposed": [[(feature + 4) % 8, -0.75], [(feature + 5) % 8, -0.125]],
         },
+        **counted(feature, fired),
     }
 
 
@@ -160,6 +163,7 @@ def example_rows(feature: int, most: int = 5) -> list[ExampleRow]:
                 rows.append(
                     ExampleRow(feature, kind, pole, rank, window, place, values[place], mean, blob)
                 )
+        rows += between_rows(feature, pole, fired)
     return rows
 
 
@@ -193,6 +197,7 @@ def build_world(database: Database) -> World:
             tokens=WINDOWS * CONTEXT,
             context=CONTEXT,
             bos_policy="first",
+            packing="documents apart",
         )
         rows = [SequenceRow.of(w, w // 4, w % 4 * CONTEXT, tokens_of(w)) for w in range(WINDOWS)]
         add_sequences(session, corpus, rows)

@@ -9,6 +9,8 @@ from typing import get_args
 
 import pytest
 
+from models.sae.config import SPARSIFIERS
+from models.train import TrainConfig
 from server import protocol
 from server.cli import build_parser
 from server.settings import VARIABLES, Settings
@@ -151,3 +153,28 @@ def test_every_dependency_is_pinned() -> None:
     }
 
     assert wanted - pinned == set()
+
+
+@pytest.mark.parametrize("name", [*SPARSIFIERS, *(field.name for field in fields(TrainConfig))])
+def test_every_sparsifier_and_every_piece_of_the_recipe_is_in_the_formulas(name: str) -> None:
+    assert f"`{name}`" in read("docs/science.md")
+
+
+def test_every_section_of_the_formulas_that_code_cites_is_there() -> None:
+    files = [path for folder in ("models", "server") for path in (ROOT / folder).rglob("*.py")]
+    cited = {
+        section
+        for path in files
+        for section in re.findall(r"science §([0-9]+)", path.read_text(encoding="utf-8"))
+    }
+    headings = re.findall(r"^## ([0-9]+)\. ", read("docs/science.md"), re.MULTILINE)
+    assert cited
+    assert cited <= set(headings)
+
+
+def test_the_readme_shows_only_screenshots_that_are_there_and_the_script_takes():
+    shown = set(re.findall(r"docs/screenshots/([\w-]+)\.png", (ROOT / "README.md").read_text()))
+    there = {path.stem for path in (ROOT / "docs" / "screenshots").glob("*.png")}
+    script = (ROOT / "docs" / "screenshots.py").read_text()
+    pages = re.findall(r'^    "(\w+)": "/', script, re.MULTILINE)
+    assert shown == there == {f"{page}-{view}" for page in pages for view in ("light", "dark")}

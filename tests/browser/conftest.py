@@ -21,6 +21,7 @@ from server.store.session import Database
 from server.web.app import create_app
 from tests.builders import World, build_world
 from tests.server.web.fake_worker import FakeWorker
+from tests.server.web.test_concept import ANSWER
 
 CHROMIUM = "/usr/bin/chromium"
 PATIENCE = 30_000
@@ -37,6 +38,10 @@ window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) =>
   window.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
 """
+READY = """() => document.readyState === "complete" && (
+  "ready" in document.documentElement.dataset ||
+  !document.querySelector("script[src*='/js/app.']"))"""
+"""A card and a foreign page have no script of ours to wait for."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -134,6 +139,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def site(served: Site) -> Iterator[Site]:
     """The server with a worker that has not been asked anything."""
     served.worker.__init__()
+    served.worker.answers["/concept"] = ANSWER
     yield served
     # A stream that still waits for a step would hold its connection open.
     served.step(500) if served.worker.gate else None
@@ -144,6 +150,30 @@ def watched() -> Watched:
     return Watched()
 
 
+def ready(page: Page) -> None:
+    """Wait until every module of the page answers, as a person waits for its buttons to appear.
+
+    Needed by hand only where a key or a click has opened another page and the next one is a key.
+    """
+    page.wait_for_function(READY)
+
+
+def wait_after_loading(page: Page) -> None:
+    """Whatever loads a page from here on returns when it is ready, unless told what to wait for."""
+
+    def patient(load: Callable[..., object]) -> Callable[..., object]:
+        def loaded(*args: object, **options: object) -> object:
+            answer = load(*args, **options)
+            if "wait_until" not in options:
+                ready(page)
+            return answer
+
+        return loaded
+
+    for name in ("goto", "reload", "go_back", "go_forward"):
+        setattr(page, name, patient(getattr(page, name)))
+
+
 @pytest.fixture
 def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
     """Makes browser profiles that are closed at the end."""
@@ -152,6 +182,8 @@ def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
     def make(**options: object) -> BrowserContext:
         made.append(browser.new_context(**options))  # type: ignore[arg-type]
         made[-1].add_init_script(WATCH)
+        if options.get("java_script_enabled", True):
+            made[-1].on("page", wait_after_loading)
         return made[-1]
 
     yield make

@@ -26,6 +26,8 @@ WATCH_TOKENS = """() => {
   new MutationObserver(count).observe(output, {childList: true, subtree: true});
 }"""
 START_SECONDS = 120
+PATIENT = 180_000
+"""Milliseconds: a concept is answered and a text indexed while other tests use the machine."""
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +138,13 @@ def test_a_prompt_shows_the_gender_axis_with_both_signs(real_page: Page) -> None
     expect(real_page.get_by_text("girl").first).to_be_visible()
 
 
+def test_the_gender_axis_comes_first_on_a_minimal_pair_and_its_sign_flips(real_page: Page) -> None:
+    address = "/contrast.json?sae=demo-axes&mode=pair&a=He+was+a+good+boy.&b=She+was+a+good+girl."
+    first = real_page.request.get(address).json()["flipped"][0]
+    assert first["feature"] == 0
+    assert first["mean_a"] < 0 < first["mean_b"]
+
+
 def test_moving_the_slider_to_either_side_changes_the_text_and_zero_does_not(
     real_page: Page,
 ) -> None:
@@ -186,3 +195,34 @@ def test_bad_input_is_a_sentence(
     assert words in reply.text()
     assert "Traceback" not in reply.text()
     assert Path(__file__).name not in reply.text()
+
+
+def test_an_axis_from_two_lists_is_kept_and_steered_by(real_page: Page) -> None:
+    real_page.set_default_timeout(PATIENT)
+    things = ("soup", "sun", "stove", "day", "fire", "sand", "milk", "bath")
+    real_page.goto("/concept?sae=1", timeout=PATIENT)
+    for side, word in (("a", "hot"), ("b", "cold")):
+        texts_of_side = "\n".join(f"The {thing} was very {word}." for thing in things)
+        real_page.locator(f"#texts-{side}").fill(texts_of_side)
+    real_page.get_by_role("button", name="Compare").click()
+    card = real_page.locator(".concept-card", has_text="Difference-in-Mean")
+    auc = card.locator(".figure-large").inner_text()
+    card.get_by_text("Keep this axis").click()
+    card.get_by_label("Name").fill("heat")
+    card.get_by_label("− pole").fill("cold things")
+    card.get_by_label("+ pole").fill("hot things")
+    card.get_by_role("button", name="Keep it").click()
+    real_page.wait_for_url("**/run/*")
+    expect(real_page.locator("[data-state=done]")).to_be_visible(timeout=PATIENT)
+    real_page.get_by_role("link", name="its contexts").click()
+    expect(real_page.locator("h1")).to_contain_text("cold things")
+    expect(real_page.locator(".facts").first).to_contain_text(auc.split(" ")[0])
+    feature = real_page.request.get(f"{real_page.url}.json").json()
+    assert min(len(pole["contexts"]) for pole in feature["poles"].values()) > 0
+    real_page.get_by_role("link", name="Steer", exact=True).last.click()
+    slider = real_page.locator("#slider")
+    slider.focus()
+    slider.press("End")
+    pushed = texts(real_page)
+    assert len(set(pushed.values())) == 3
+    expect(real_page.locator(".column-plus")).to_contain_text("hot things")

@@ -10,6 +10,13 @@ finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
 
 @pytest.mark.parametrize(
+    ("value", "text"), [(0.16, "0.160"), (-0.16, "−0.160"), (1234.5, "1,234.500"), (None, "–")]
+)
+def test_a_column_has_the_same_decimals_throughout(value: float | None, text: str):
+    assert filters.fixed(value) == text
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [(3.2, "+3.20"), (-3.2, "−3.20"), (0, "0"), (-0.0, "0"), (None, "–"), (math.nan, "–")],
 )

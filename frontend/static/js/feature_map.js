@@ -2,15 +2,21 @@
 // and lists what is lassoed. Colours come from the page's own variables, so both themes fit.
 
 import { reader } from "./colours.js";
-import { colourOf, hoverText, markersOf } from "./map_marks.js";
+import { link, point } from "./map_links.js";
+import { hide, show } from "./map_hover.js";
+import { colourOf, markersOf } from "./map_marks.js";
 import { showSelection } from "./map_selection.js";
 
 // Named one by one: the default set offers to share the chart through a service elsewhere.
 const BUTTONS = ["toImage", "zoom2d", "pan2d", "select2d", "lasso2d", "resetScale2d"];
+const PAUSE = 150;
+// More rings than this would hide the points they are drawn around, unless they are small.
+const CROWD = 300;
 
 export async function init(section) {
   const part = (role) => section.querySelector(`[data-role=${role}]`);
-  const form = section.querySelector("form");
+  const isLinked = Boolean(section.dataset.side);
+  const form = document.querySelector("[data-role=map-form]");
   const answer = await fetch(section.dataset.url).catch(() => null);
   if (!answer?.ok || !globalThis.Plotly) {
     part("status").textContent = "The map could not be loaded. Reload the page to try again.";
@@ -19,6 +25,9 @@ export async function init(section) {
   const data = columnsOf(await answer.json());
   const plot = part("plot");
   const address = new URL(location.href);
+  let opposite = [];
+  let timer = 0;
+  let marked = {};
 
   await draw();
   plot.on("plotly_click", ({ points }) => {
@@ -27,35 +36,61 @@ export async function init(section) {
   });
   plot.on("plotly_selected", (event) => {
     const chosen = (event?.points ?? []).filter((point) => point.curveNumber === 0);
-    showSelection(
-      section,
-      data,
-      chosen.map((point) => point.pointIndex),
-    );
+    select(chosen.map((each) => each.pointIndex));
   });
-  plot.on("plotly_deselect", () => showSelection(section, data, []));
+  plot.on("plotly_deselect", () => select([]));
+  plot.on("plotly_hover", ({ points, event }) => show(part("hover"), data, points[0], event));
+  plot.on("plotly_unhover", () => hide(part("hover")));
+  if (isLinked) {
+    plot.on("plotly_hover", ({ points }) => point(section, data, [points[0].customdata]));
+    link(section, data, async (indices) => {
+      opposite = indices;
+      showSelection(section, data, indices);
+      await draw();
+    });
+  }
   form.addEventListener("input", update);
   form.addEventListener("submit", (event) => event.preventDefault());
   document.addEventListener("themechange", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 
-  async function update() {
+  function select(indices) {
+    showSelection(section, data, indices);
+    if (isLinked) point(section, data, indices);
+  }
+
+  function update() {
     for (const name of ["search", "colour"]) {
       const { value } = form.elements.namedItem(name);
       if (value) address.searchParams.set(name, value);
       else address.searchParams.delete(name);
     }
-    history.replaceState(null, "", address);
-    await draw();
+    if (section.dataset.side !== "b") history.replaceState(null, "", address);
+    clearTimeout(timer);
+    timer = setTimeout(draw, PAUSE);
+  }
+
+  // Colours and shapes of all points, made anew only for another choice or theme.
+  function markers(colour, style) {
+    const key = [colour, style.colour("--map-neg"), style.colour("--map-zero")].join();
+    if (marked.key !== key) marked = { key, ...markersOf(data, colour, style) };
+    const { key: _, ...marker } = marked;
+    return marker;
   }
 
   async function draw() {
     const found = matches(data, form.elements.namedItem("search").value);
-    const linked = data.features.indexOf(Number(address.searchParams.get("feature") ?? -1));
+    const asked = section.dataset.side === "b" ? null : address.searchParams.get("feature");
+    const linked = opposite.length
+      ? opposite
+      : asked === null
+        ? []
+        : [data.features.indexOf(Number(asked))];
     const colour = form.elements.namedItem("colour").value;
     const style = reader(section);
-    await Plotly.react(plot, traces(data, colour, found, linked, style), layout(style), {
+    await Plotly.react(plot, traces(data, markers(colour, style), found, linked, style), layout(style), {
       displaylogo: false,
+      displayModeBar: true, // the lasso is found without pointing at the map first
       responsive: true,
       scrollZoom: true,
       modeBarButtons: [BUTTONS],
@@ -66,12 +101,13 @@ export async function init(section) {
     const query = form.elements.namedItem("search").value.trim();
     part("status").textContent = query
       ? `${found.length} of ${total} features match “${query}”.`
-      : `${total} features. Click opens one; drag a lasso to list several.`;
+      : `${total} features. Click opens one; lasso or box, top right, lists several.`;
   }
 }
 
 function columnsOf({ columns }) {
-  return { ...columns, features: columns.feature, balance: columns.pole_balance };
+  const indices = columns.feature.map((_, index) => index);
+  return { ...columns, features: columns.feature, balance: columns.pole_balance, indices };
 }
 
 function matches(data, text) {
@@ -81,36 +117,45 @@ function matches(data, text) {
     String(data.features[index]) === query ||
     data.label_neg[index].toLowerCase().includes(query) ||
     data.label_pos[index].toLowerCase().includes(query);
-  return data.features.map((_, index) => index).filter(hit);
+  return data.indices.filter(hit);
 }
 
-function traces(data, colour, found, linked, style) {
+// The columns themselves and not copies: what is the same as before is not read again.
+function traces(data, marks, found, linked, style) {
   const type = hasWebGl() ? "scattergl" : "scatter";
-  const all = data.features.map((_, index) => index);
-  const points = (indices, extra) => ({
+  const ring = (indices, size) => ({
     type,
     mode: "markers",
     x: indices.map((index) => data.x[index]),
     y: indices.map((index) => data.y[index]),
     customdata: indices,
-    hoverlabel: { align: "left" },
-    text: indices.map((index) => hoverText(data, index)),
-    hovertemplate: "%{text}<extra></extra>",
-    ...extra,
+    hoverinfo: "skip",
+    marker: { size, symbol: "circle-open", color: style.colour("--focus"), line: { width: 2 } },
   });
-  const ring = (indices, size) =>
-    points(indices, {
-      hoverinfo: "skip",
-      hovertemplate: null,
-      marker: { size, symbol: "circle-open", color: style.colour("--focus"), line: { width: 2 } },
-    });
+  const many = data.features.length;
   const marker = {
-    size: data.features.length > 4000 ? 4 : 7,
+    size: many > 40_000 ? 3 : many > 4000 ? 4 : 7,
     opacity: found.length ? 0.25 : 0.9,
-    ...markersOf(data, colour, style),
+    ...marks,
   };
-  const base = points(all, { marker, unselected: { marker: { opacity: 0.15 } } });
-  return [base, ring(found, 13), ring(linked < 0 ? [] : [linked], 20)];
+  const base = {
+    type,
+    mode: "markers",
+    x: data.x,
+    y: data.y,
+    customdata: data.indices,
+    hoverinfo: "none", // the lines beside the pointer are ours
+    marker,
+    unselected: { marker: { opacity: 0.15 } },
+  };
+  return [
+    base,
+    ring(found, found.length > CROWD ? 6 : 13),
+    ring(
+      linked.filter((index) => index >= 0),
+      20,
+    ),
+  ];
 }
 
 function layout(style) {
@@ -131,7 +176,11 @@ function layout(style) {
   };
 }
 
+let webGl = null;
+
+// Asked once: every question makes a context, and beyond sixteen a browser takes away the oldest,
+// which is the map's own.
 function hasWebGl() {
-  const canvas = document.createElement("canvas");
-  return Boolean(canvas.getContext("webgl"));
+  webGl ??= Boolean(document.createElement("canvas").getContext("webgl"));
+  return webGl;
 }

@@ -7,6 +7,7 @@ export function init(dialog) {
   const list = dialog.querySelector("ul");
   let timer = 0;
   let pending = null;
+  let asked = Promise.resolve();
 
   const search = async () => {
     pending?.abort();
@@ -14,24 +15,38 @@ export function init(dialog) {
     const query = new URLSearchParams({ q: input.value, sae: dialog.dataset.sae });
     try {
       const response = await fetch(`/jump.json?${query}`, { signal: pending.signal });
-      if (response.ok) show(list, (await response.json()).matches);
+      if (response.ok) show(list, input, (await response.json()).matches);
     } catch (error) {
       if (error.name !== "AbortError") throw error;
     }
   };
 
+  const ask = () => {
+    clearTimeout(timer);
+    timer = 0;
+    asked = search();
+    return asked;
+  };
+
+  // What is typed is what is opened: the list may still be that of the text before.
+  const follow = async () => {
+    const mine = timer ? ask() : asked;
+    await mine;
+    if (mine === asked && !timer) list.querySelector("[aria-selected=true]")?.click();
+  };
+
   new MutationObserver(() => {
     if (!dialog.open) return;
     input.select();
-    search();
+    ask();
   }).observe(dialog, { attributeFilter: ["open"] });
 
   input.addEventListener("input", () => {
     clearTimeout(timer);
-    timer = setTimeout(search, PAUSE);
+    timer = setTimeout(ask, PAUSE);
   });
   // What was typed before this module arrived counts too.
-  if (input.value !== "") timer = setTimeout(search, PAUSE);
+  if (input.value !== "") timer = setTimeout(ask, PAUSE);
   input.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) {
@@ -39,33 +54,37 @@ export function init(dialog) {
       choose(list, input, step);
     } else if (event.key === "Enter") {
       event.preventDefault();
-      list.querySelector("[aria-selected=true] a")?.click();
+      follow();
     }
   });
 }
 
-function show(list, matches) {
+function show(list, input, matches) {
   list.replaceChildren(
     ...matches.map((match, index) => {
       const item = document.createElement("li");
-      item.id = `jump-${index}`;
-      item.role = "option";
-      item.ariaSelected = String(index === 0);
+      item.role = "presentation";
       const link = document.createElement("a");
+      link.id = `jump-${index}`;
+      link.role = "option";
+      link.ariaSelected = String(index === 0);
       link.href = match.url;
       link.textContent = match.title;
       link.tabIndex = -1;
       const hint = document.createElement("span");
       hint.className = "small faint";
       hint.textContent = match.hint;
-      item.append(link, hint);
+      link.append(hint);
+      item.append(link);
       return item;
     }),
   );
+  if (matches.length) input.setAttribute("aria-activedescendant", "jump-0");
+  else input.removeAttribute("aria-activedescendant");
 }
 
 function choose(list, input, step) {
-  const items = [...list.children];
+  const items = [...list.querySelectorAll("[role=option]")];
   if (!items.length) return;
   const from = items.findIndex((item) => item.ariaSelected === "true");
   const to = (from + step + items.length) % items.length;

@@ -29,11 +29,22 @@ function onKey(event) {
     else open("jump");
     return;
   }
+  if (event.key.startsWith("Arrow") && scrollsAcross(event.target)) return;
   const target = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
   if (target) {
     event.preventDefault();
     target.click();
   }
+}
+
+// A wide table or chart with the focus in it: there the arrows scroll, as the browser has it.
+function scrollsAcross(element) {
+  for (let region = element; region && region !== document.body; region = region.parentElement) {
+    if (region.scrollWidth > region.clientWidth && /auto|scroll/.test(getComputedStyle(region).overflowX)) {
+      return true;
+    }
+  }
+  return false;
 }
 
 function isTyping(target) {

@@ -1,5 +1,8 @@
 // Makes a GET form live: on input it fetches its own page, debounced, drops a superseded answer,
-// and swaps the part named by data-target. The server renders; nothing is rendered twice.
+// and swaps the part named by data-target, and with it every link that says the same elsewhere on the
+// page (data-live-links). The server renders; nothing is rendered twice.
+
+import { init as initStrips } from "./token_strip.js";
 
 const PAUSE = 220;
 
@@ -20,11 +23,7 @@ export function init(form) {
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
       swap(region, page, response);
       if (response.ok) history.replaceState(null, "", url);
-      for (const link of document.querySelectorAll("[data-live-link]")) {
-        const fresh = page.querySelectorAll("[data-live-link]");
-        const index = [...document.querySelectorAll("[data-live-link]")].indexOf(link);
-        if (fresh[index]) link.href = fresh[index].href;
-      }
+      swapLinks(page);
     } catch (error) {
       if (error.name === "AbortError") return;
       showProblem(region, "The server did not answer. Check that it is running, then try again.");
@@ -57,8 +56,19 @@ function formUrl(form) {
 
 function swap(region, page, response) {
   const fresh = page.getElementById(region.id);
-  if (fresh) region.replaceWith(document.adoptNode(fresh));
-  else showProblem(region, page.querySelector("main > p")?.textContent ?? response.statusText);
+  if (!fresh) {
+    showProblem(region, page.querySelector("main > p")?.textContent ?? response.statusText);
+    return;
+  }
+  region.replaceWith(document.adoptNode(fresh));
+  initStrips(fresh);
+}
+
+function swapLinks(page) {
+  const fresh = [...page.querySelectorAll("[data-live-links]")];
+  for (const [index, links] of [...document.querySelectorAll("[data-live-links]")].entries()) {
+    if (fresh[index]) links.replaceWith(document.adoptNode(fresh[index]));
+  }
 }
 
 function showProblem(region, sentence) {

@@ -1,7 +1,7 @@
 // How one feature looks on the map: colour on a scale centred on zero, a shape that tells the sign
-// without colour, and a hover text that names both poles.
+// without colour, and lines that name both poles.
 
-import { poleName, signed, visible } from "./numbers.js";
+import { percent, poleName, signed, visible } from "./numbers.js";
 
 const THIRD = 1 / 3;
 const ORDINARY = 0.98;
@@ -64,9 +64,15 @@ export function markersOf(data, name, style) {
       thickness: 8,
       len: 0.5,
       outlinewidth: 0,
-      tickformat: "+.2~f",
+      tickvals: [-1, -0.5, 0, 0.5, 1].map((share) => share * limit),
+      ticktext: [-1, -0.5, 0, 0.5, 1].map((share) => signed(share * limit, digitsOf(limit))),
     },
   };
+}
+
+// Enough decimals to tell half the limit from zero.
+function digitsOf(limit) {
+  return Math.max(2, 2 - Math.floor(Math.log10(limit)));
 }
 
 function symbolOf(share, [low, high]) {
@@ -80,22 +86,12 @@ function ordinaryLimit(values) {
   return sizes[Math.floor(ORDINARY * (sizes.length - 1))] || sizes.at(-1) || 1;
 }
 
-export function hoverText(data, index) {
-  const lines = [
-    `<b>${data.features[index]}</b>`,
-    `− ${escaped(poleName(data.label_neg[index], data.max_neg[index]))}`,
-    `+ ${escaped(poleName(data.label_pos[index], data.max_pos[index]))}`,
+export function hoverLines(data, index) {
+  return [
+    `${data.features[index]}`,
+    visible(`− ${poleName(data.label_neg[index], data.max_neg[index])}`),
+    visible(`+ ${poleName(data.label_pos[index], data.max_pos[index])}`),
     `balance ${signed(data.balance[index])}, opposition ${signed(data.opposition[index])}`,
     `fires on ${percent(data.density_neg[index])} below, ${percent(data.density_pos[index])} above`,
   ];
-  return lines.join("<br>");
-}
-
-function percent(share) {
-  return `${(share * 100).toFixed(2)} %`;
-}
-
-// Plotly reads a few tags in texts; a token that looks like one must stay text.
-function escaped(text) {
-  return visible(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

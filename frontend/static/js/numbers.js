@@ -11,6 +11,15 @@ export function signed(value, digits = 2) {
   return `${value > 0 ? "+" : MINUS}${Math.abs(value).toFixed(digits)}`;
 }
 
+export function percent(value, digits = 2) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "\u2013";
+  if (value === 0) return "0 %";
+  const share = value * 100;
+  if (Math.abs(share) >= 10 ** -digits) return `${share.toFixed(digits)} %`;
+  const floor = 10 ** -(digits + 2);
+  return Math.abs(share) < floor ? `< ${floor.toFixed(digits + 2)} %` : `${share.toFixed(digits + 2)} %`;
+}
+
 export function spoken(value) {
   if (!value) return "zero";
   return `${value > 0 ? "plus" : "minus"} ${Number(Math.abs(value).toFixed(2))}`;

@@ -7,6 +7,8 @@ export class SteerColumns {
   constructor(root) {
     this.root = root;
     this.rows = [];
+    this.tokens = [];
+    this.ended = 0;
     this.parts = new Map();
     for (const column of root.querySelectorAll("[data-column]")) {
       const part = (role) => column.querySelector(`[data-role=${role}]`);
@@ -27,19 +29,32 @@ export class SteerColumns {
       column.classList.toggle("missing", !row);
       const chosen = position < 0 ? "-" : "+";
       column.classList.toggle("chosen", position !== 0 && name === chosen);
-      strength.textContent = row ? `c = ${signed(row.strength)}` : "";
+      strength.textContent =
+        row && name !== "0" ? `c = ${row.strengths.map(shown).join(", ")}` : "";
     }
+  }
+
+  // Something new is about to be written.
+  expect() {
+    this.ended = 0;
+    this.root.setAttribute("aria-busy", "true");
   }
 
   start(prompt) {
     this.tokens = this.rows.map(() => []);
-    this.root.setAttribute("aria-busy", "true");
+    this.expect();
     for (const { output, note, missing } of this.parts.values()) {
       const before = document.createElement("span");
       before.className = "same";
       before.textContent = prompt;
       output.replaceChildren(before);
       note.textContent = missing || "writing…";
+    }
+  }
+
+  wait({ position }) {
+    for (const { note, missing } of this.parts.values()) {
+      if (!missing) note.textContent = position ? `waiting: ${position} before you` : "next…";
     }
   }
 
@@ -51,7 +66,13 @@ export class SteerColumns {
     this.markShared();
   }
 
+  // Every row has come to its end.
+  get isWritten() {
+    return this.rows.length > 0 && this.ended === this.rows.length;
+  }
+
   end({ row, reason }) {
+    this.ended += 1;
     const count = this.tokens[row].length;
     this.partOf(row).note.textContent =
       reason === "end_of_text" ? `${count} tokens, the model ended the text` : `${count} tokens`;
@@ -86,4 +107,8 @@ export class SteerColumns {
       }
     }
   }
+}
+
+function shown(strength) {
+  return strength === null ? "left out" : signed(strength);
 }

@@ -1,5 +1,7 @@
-// The test box of the feature page: signed activations of this one feature on a text, live.
+// The test box of the feature page: signed activations of this one feature on a text, live. The
+// text goes into the address, and into that of the links that keep it.
 
+import { keep } from "./address.js";
 import { signed } from "./numbers.js";
 import { render } from "./token_strip.js";
 
@@ -15,11 +17,12 @@ export function init(form) {
     clearTimeout(timer);
     timer = setTimeout(read, PAUSE);
   });
-  // What was typed before this module arrived counts too.
-  if (field.value !== field.defaultValue) timer = setTimeout(read, PAUSE);
+  // What the address brought, and what was typed before this module arrived, counts too.
+  if (field.value.trim()) read();
 
   async function read() {
     pending?.abort();
+    keep("text", field.value.trim() && field.value);
     if (!field.value.trim()) {
       result.replaceChildren();
       return;

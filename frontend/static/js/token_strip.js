@@ -7,11 +7,12 @@ export function init(root) {
   for (const strip of root.querySelectorAll(".strip")) makeWalkable(strip);
 }
 
-export function render(strip, tokens, activations, special) {
-  const scale = Math.max(0, ...activations.map(Math.abs));
+export function render(strip, tokens, activations, special, given = null, extreme = -1) {
+  const scale = given ?? Math.max(0, ...activations.map(Math.abs));
   strip.replaceChildren(
     ...tokens.map((token, index) => element(token, activations[index], scale, special[index])),
   );
+  strip.children[extreme]?.classList.add("extreme");
   makeWalkable(strip);
 }
 
