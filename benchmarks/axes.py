@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.activations import training_batches, window_activations
+from models.activations import ActivationStream, window_activations
 from models.concepts.score import answer, ask_concepts
 from models.concepts.sentences import cut_passages, mean_activations, presence
 from models.corpus import make_windows, read_documents
@@ -60,16 +60,16 @@ def main() -> None:
             )
             for sparsifier, width, k, seed in grid
         ]
-        batches = training_batches(
+        stream = ActivationStream(
             lm, layer, training_windows, options.batch, options.tokens, seed=0
         )
-        *_, last = train(configs, batches)
+        *_, last = train(configs, stream)
         saes = [sae.eval().requires_grad_(False) for sae in last.saes]
         errors = held_out_nmse(lm, layer, saes, held_out)
         for each in options.sentences_each:
             means = mean_activations(lm, layer, saes, training_windows, spans[each])
             for cell, nmse, mean in zip(grid, errors, means, strict=True):
-                scores = [answer(question, mean, document[each]) for question in questions[each]]
+                scores = answer(questions[each], mean, document[each])
                 name = dict(zip(("sparsifier", "width", "k", "seed"), cell, strict=True))
                 name |= {"layer": layer, "nmse": round(nmse, 4), "sentences": each}
                 print(json.dumps(name), flush=True)

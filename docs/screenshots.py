@@ -19,9 +19,19 @@ PAGES = {
     "feature": "/sae/1/feature/183?by=mean",
     "axis": "/sae/4/feature/0",
     "prompt": "/prompt?sae=1&text=The+little+girl+was+sad,+but+her+mom+hugged+her.&rank=abs",
-    "map": "/sae/1/map?color=balance",
+    "contrast": "/contrast?sae=1&mode=pair&a=He+was+a+good+boy.&b=She+was+a+good+girl.",
+    "compare": "/compare?a=1&b=2",
+    "cards": "/list?title=An+axis+and+its+nearest+pieces&item=2.141&item=1.141&item=2.122&view=cards",
+    "concept": "/concept?sae=1&contrast=gender",
+    "list": "/list?title=Axes&item=1.183&item=1.24.neg~one+pole&item=4.0",
+    "embed": "/embed/sae/1/feature/183?contexts=3",
+    "map": "/sae/1/map?colour=balance",
+    "train": "/train",
+    "docs": "/docs",
     "steer": "/steer?sae=4&feature=0&prompt=Once+upon+a+time+there+was+a&seed=5&tokens=48&strength=12",
 }
+PATIENCE = 300_000
+"""Milliseconds: a concept is read and steered before its page is there."""
 VIEWS = {"light": ("light", 1280, 900), "dark": ("dark", 1280, 900), "phone": ("light", 380, 800)}
 
 
@@ -40,6 +50,7 @@ def main() -> None:
             scheme, width, height = VIEWS[view]
             size = {"width": width, "height": height}
             page = browser.new_page(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
+            page.set_default_timeout(PATIENCE)
             for name in options.pages:
                 page.goto(options.url + PAGES[name])
                 settle(page, name)
@@ -54,7 +65,7 @@ def settle(page: Page, name: str) -> None:
     page.wait_for_load_state("load")
     if name == "steer":
         page.wait_for_selector("[data-role=columns][aria-busy=true]")
-        page.wait_for_selector("[data-role=columns][aria-busy=false]", timeout=60_000)
+        page.wait_for_selector("[data-role=columns][aria-busy=false]")
     if name == "map":
         page.wait_for_selector(".js-plotly-plot")
         page.wait_for_timeout(1_500)
