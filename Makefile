@@ -19,7 +19,7 @@ serve: $(VENV)/.run ## web and worker on what the data directory holds
 test: $(VENV)/.test ## lint, format check and every test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev ## lint, format check and types
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from server.settings import Settings
@@ -17,6 +18,15 @@ from server.store.migrate import migrate
 from server.store.session import Database
 from tests import postgres
 from tests.builders import World, build_world
+
+# Workers that share the cores: spinning threads of one would starve the other more than ten-fold.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A machine that stands still for a moment is no error of what is tested.
+hypothesis.settings.register_profile(
+    "dipole", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("dipole")
 
 BACKENDS = [
     pytest.param("sqlite", id="sqlite"),

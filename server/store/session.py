@@ -157,8 +157,8 @@ def sqlite_engine(url: URL, *, read_only: bool = False, foreign_keys: bool = Tru
     def prepare(connection: Any, record: Any) -> None:
         # The driver would begin on its own, too late and without IMMEDIATE.
         connection.isolation_level = None
-        if not read_only and _mode(connection) != "wal":
-            connection.execute("PRAGMA journal_mode = WAL")
+        if not read_only:
+            _write_ahead(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
         if read_only:
@@ -175,6 +175,18 @@ def sqlite_engine(url: URL, *, read_only: bool = False, foreign_keys: bool = Tru
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _write_ahead(connection: Any) -> None:
+    """Switch a file to WAL: SQLite's own timeout does not cover others that are doing the same."""
+    until = time.monotonic() + BUSY_SECONDS
+    while _mode(connection) != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
 
 
 def sqlite_file(url: URL) -> Path | None:

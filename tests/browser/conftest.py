@@ -24,7 +24,7 @@ from tests.server.web.fake_worker import FakeWorker
 from tests.server.web.test_concept import ANSWER
 
 CHROMIUM = "/usr/bin/chromium"
-PATIENCE = 30_000
+PATIENCE = 90_000
 """Milliseconds: these tests share two cores with whatever else the machine does."""
 ARGUMENTS = [
     "--no-sandbox",
@@ -121,7 +121,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     database.dispose()
     worker = FakeWorker()
     app = create_app(Settings(data_dir=folder, database_url=url), worker)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=5)
+    )
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=lambda: loop.run_until_complete(server.serve()), daemon=True)
     thread.start()
@@ -131,7 +133,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     port = server.servers[0].sockets[0].getsockname()[1]
     yield Site(f"http://127.0.0.1:{port}", world, worker, loop)
     server.should_exit = True
-    thread.join(10)
+    thread.join()
     loop.close()
 
 
@@ -181,6 +183,7 @@ def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
 
     def make(**options: object) -> BrowserContext:
         made.append(browser.new_context(**options))  # type: ignore[arg-type]
+        made[-1].set_default_timeout(PATIENCE)
         made[-1].add_init_script(WATCH)
         if options.get("java_script_enabled", True):
             made[-1].on("page", wait_after_loading)

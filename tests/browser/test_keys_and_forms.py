@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 
 from frontend import filters
 from tests.browser.conftest import Site, Watched, ready
+from tests.browser.test_steering import eventually
 
 
 def test_p_flips_the_poles_and_flips_them_back(page: Page):
@@ -120,8 +121,7 @@ def test_what_is_typed_before_the_script_arrives_is_read_too(page: Page):
     page.route("**/live_form*.js*", lambda route: held.append(route))
     page.goto("/prompt", wait_until="domcontentloaded")
     page.locator("textarea[name=text]").fill("one two three")
-    page.wait_for_timeout(500)
-    assert held, "the script must still be on its way"
+    assert eventually(page, lambda: held), "the script must still be on its way"
     held[0].continue_()
     expect(page.locator("#prompt-result table")).to_be_visible()
 
@@ -130,8 +130,7 @@ def test_a_page_says_when_its_keys_and_buttons_answer(page: Page):
     held = []
     page.route("**/star*.js*", lambda route: held.append(route))
     page.goto("/sae/1/feature/0", wait_until="domcontentloaded")
-    page.wait_for_timeout(500)
-    assert held, "the script must still be on its way"
+    assert eventually(page, lambda: held), "the script must still be on its way"
     expect(page.locator("html")).not_to_have_attribute("data-ready", "")
     for route in held:
         route.continue_()

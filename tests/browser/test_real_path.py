@@ -50,7 +50,7 @@ def real_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield url
         finally:
             server.terminate()
-            server.wait(20)
+            server.wait(START_SECONDS)
 
 
 def _make_demo(settings: Settings) -> None:

@@ -61,6 +61,7 @@ def test_the_slider_moves_by_keyboard_stops_the_stream_and_starts_another(page: 
     page.keyboard.press("ArrowRight")
     expect(page).not_to_have_url(re.compile("strength=2&"))
     assert eventually(page, lambda: len(site.worker.steers) == 2)
+    assert eventually(page, lambda: site.worker.streams[0].closed)
     site.step(6)
     finished(page)
     assert len(site.worker.steers) == 2
@@ -284,7 +285,7 @@ def chosen(page: Page) -> str:
     return next(name for name in NAMES if f"column-{name}" in found)
 
 
-def eventually(page: Page, holds, tries: int = 100) -> bool:
+def eventually(page: Page, holds, tries: int = 1_200) -> bool:
     """Whether something becomes true while the browser goes on."""
     for _ in range(tries):
         if holds():

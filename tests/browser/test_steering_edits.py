@@ -64,6 +64,7 @@ def test_a_text_that_was_called_off_does_not_pass_for_the_finished_one(page: Pag
     page.evaluate(WATCH_BUSY)
     page.locator("#slider").press("ArrowRight")
     assert eventually(page, lambda: len(site.worker.steers) == 2)
+    assert eventually(page, lambda: site.worker.streams[0].closed)
     site.step(6)
     finished(page)
     assert page.evaluate("window.busy") == ["true", "true", "false"]  # called off, begun, finished

@@ -26,13 +26,14 @@ ROOT = Path(__file__).resolve().parents[2]
 def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Two processes on a free port, one thread each."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += ["--local-addr", "127.0.0.1"]  # not what the machine calls itself
     return subprocess.run(
         [*command, "-m", *arguments],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
 

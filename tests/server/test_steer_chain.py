@@ -27,7 +27,7 @@ from tests.run_async import run_async
 from tests.server.worker.steer_shelf import shelf_of
 
 BODY = {"model": 1, "prompt": "The boy", "max_new_tokens": 100, "seed": 3, "temperature": 3.0}
-PATIENCE = 20.0
+PATIENCE = 120.0
 
 
 @dataclass
@@ -213,8 +213,9 @@ def test_a_worker_that_goes_away_in_the_middle_is_an_error_event(chain: Chain) -
             async for chunk in response.aiter_text():
                 received += chunk
                 if closing is None:
-                    chain.steps.release(5)
                     closing = asyncio.create_task(asyncio.to_thread(chain.device.close))
+                    assert await asyncio.to_thread(chain.settle, lambda: chain.device._is_closed)
+                    chain.steps.release(5)
             return received
 
     assert "event: error" in run_async(watch())

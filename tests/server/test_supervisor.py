@@ -29,8 +29,11 @@ def python(script: str, **more: int) -> subprocess.Popen[bytes]:
 
 
 def is_alive(process_id: int) -> bool:
-    state = Path(f"/proc/{process_id}/stat")
-    return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"
+    try:
+        state = Path(f"/proc/{process_id}/stat").read_text()
+    except OSError:
+        return False
+    return state.rpartition(")")[2].split()[0] != "Z"
 
 
 def test_pauses_double_up_to_the_longest() -> None:

@@ -101,9 +101,10 @@ def _start(processes: int, job_file: Path, lock: IO[str]) -> subprocess.Popen[st
     """Torchrun, which ends when this process does, and holds the lock until its own have ended."""
     threads = str(max(1, (os.cpu_count() or 1) // processes))
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    command = [sys.executable, "-m", AGENT, "--standalone", "--nproc-per-node", str(processes)]
+    # They meet on this machine, also where it does not find itself by its own name.
+    options = ["--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", str(processes)]
     return subprocess.Popen(
-        [*command, "-m", "models.train", str(job_file)],
+        [sys.executable, "-m", AGENT, *options, "-m", "models.train", str(job_file)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,8 +1,9 @@
 import signal
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from threading import Barrier, Event
+from contextlib import ExitStack, closing
+from threading import Barrier, Event, Timer
 
 import pytest
 from sqlalchemy import func, insert, select, text
@@ -114,6 +115,17 @@ def test_readers_go_on_while_someone_writes(database):
     assert seen == 0
 
 
+def test_a_new_file_that_another_process_is_preparing_is_waited_for(tmp_path, open_database):
+    """SQLite does not wait by itself where a file is switched to writing ahead."""
+    path = tmp_path / "new.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("CREATE TABLE held (x)")
+        Timer(0.3, lambda: other.execute("COMMIT")).start()
+        with open_database(f"sqlite:///{path}").write() as session:
+            assert session.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+
+
 def test_sqlite_writes_ahead_and_checks_references(sqlite_database):
     with sqlite_database.write() as session:
         assert session.execute(text("PRAGMA journal_mode")).scalar() == "wal"
@@ -128,7 +140,7 @@ def test_postgres_cutting_a_connection_costs_no_later_request(postgres_server, o
     with database.read() as session:
         process = session.execute(text("SELECT pg_backend_pid()")).scalar()
     with connect(postgres_server) as other:
-        other.execute("SELECT pg_terminate_backend(%s, 5000)", [process])
+        other.execute("SELECT pg_terminate_backend(%s, 60000)", [process])
     with database.read() as session:
         assert session.execute(text("SELECT 1")).scalar() == 1
 
@@ -243,7 +255,7 @@ def test_a_postgres_that_crashes_and_comes_back_is_written_to_and_read_again(
 
     restarting.stop(signal.SIGQUIT)
     with ThreadPoolExecutor(1) as pool:
-        counting = pool.submit(database.write_again, count_runs)
+        counting = pool.submit(database.write_again, count_runs, (0.0, 0.5, 1, 2, 4, 8, 16, 32))
         time.sleep(1)
         restarting.start()
         assert counting.result() == 2, "one that is away for a second is waited for"

@@ -34,7 +34,7 @@ class Crowded(FakeWorker):
         answer = await super().prompt(request)
         if len(self.prompts) == QUESTIONS:
             self.all_wait.set()
-        await asyncio.wait_for(self.all_wait.wait(), timeout=10)
+        await asyncio.wait_for(self.all_wait.wait(), timeout=120)
         return answer
 
 

@@ -1,13 +1,14 @@
 """The device thread: many streams in one batch, none mixed up; who leaves is gone at once."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from models.generate import generate
+from models.generate import GenerationBatch, generate
 from models.language_model import LanguageModel
 from models.sae.checkpoint import load_sae
 from server.protocol import Edit, SteerEnd, SteerQueued, SteerRequest, SteerToken, WorkerError
@@ -26,6 +27,18 @@ def shelf() -> Shelf:
     sae = load_sae(DEMO_SAES / "abstopk")
     record = SimpleNamespace(id=1, model_id=1, model="demo", layer=4, name="demo-sae")
     return cast(Shelf, SimpleNamespace(sae=lambda _key: (record, sae), model=lambda _key: lm))
+
+
+@pytest.fixture
+def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts go on slowly enough that something can happen meanwhile."""
+    step = GenerationBatch.step
+
+    def slow(batch: GenerationBatch) -> Any:
+        time.sleep(0.02)
+        return step(batch)
+
+    monkeypatch.setattr(GenerationBatch, "step", slow)
 
 
 @pytest.fixture
@@ -78,6 +91,7 @@ def test_twenty_streams_at_once_are_each_what_they_are_alone(shelf: Shelf, devic
         assert sum(isinstance(event, SteerEnd) for event in events) == len(job.rows)
 
 
+@pytest.mark.usefixtures("slowly")
 def test_a_cancelled_stream_is_gone_before_the_next_token(device: Device) -> None:
     async def leave() -> tuple[int, int]:
         """Tokens written after the reader has left, and those of another reader."""
@@ -112,6 +126,7 @@ def test_who_waits_is_told_the_position_and_is_written_when_it_comes(device: Dev
     assert len(texts(events)) == 9
 
 
+@pytest.mark.usefixtures("slowly")
 def test_a_full_line_says_so_and_takes_again_later(shelf: Shelf) -> None:
     device = Device(shelf, rows=1, waiting=1)
 
@@ -130,6 +145,7 @@ def test_a_full_line_says_so_and_takes_again_later(shelf: Shelf) -> None:
     device.close()
 
 
+@pytest.mark.usefixtures("slowly")
 def test_calls_are_answered_while_a_text_is_written(device: Device) -> None:
     async def ask() -> int:
         stream = await device.open(request(1, max_new_tokens=200, edits=[], temperature=1.5), "a")
@@ -156,6 +172,7 @@ def test_a_row_that_breaks_ends_in_a_sentence_and_the_device_goes_on(
     assert isinstance(run_async(run(1))[-1], SteerEnd)
 
 
+@pytest.mark.usefixtures("slowly")
 def test_closing_ends_what_is_written_with_a_sentence(shelf: Shelf) -> None:
     device = Device(shelf)
 

@@ -16,7 +16,7 @@ from server.worker.routes import read_stream
 from server.worker.stream import MOST_EVENTS, Stream
 from tests.run_async import run_async
 from tests.server.worker.steer_shelf import demo_shelf
-from tests.server.worker.test_device import read, request
+from tests.server.worker.test_device import read, request, slowly  # noqa: F401 (a fixture)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_a_reader_who_lagged_too_far_behind_is_told_that_the_stream_is_over():
         stream.put(SteerQueued(position=0))
         assert stream.is_cancelled
         stream.put(None)
-        return len(await asyncio.wait_for(read(stream), timeout=10))
+        return len(await asyncio.wait_for(read(stream), timeout=120))
 
     assert run_async(lag()) == MOST_EVENTS + 1
 
@@ -89,6 +89,7 @@ def test_only_so_many_questions_may_wait(device: Device):
     run_async(crowd())
 
 
+@pytest.mark.usefixtures("slowly")
 def test_the_wait_for_a_place_does_not_count_as_writing(monkeypatch: pytest.MonkeyPatch):
     clock = [0.0]
     monkeypatch.setattr(device_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))

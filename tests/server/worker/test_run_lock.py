@@ -22,7 +22,7 @@ lock = RunLock.acquire(Database(sys.argv[1]), Path(sys.argv[2]), 7)
 print("held" if lock else "refused", flush=True)
 time.sleep(600)
 """
-SECONDS = 10
+SECONDS = 120
 
 
 def test_one_holder_at_a_time_and_each_run_has_a_lock_of_its_own(
