@@ -23,6 +23,7 @@ STRANGERS = 32  # per pole: those nearest in frequency
 CELLS = 1 << 24  # numbers of gathered unembedding rows held at once
 PERCENTILES = tuple(range(1, 100))
 AT_ONCE = 1 << 14  # features standardised at a time
+SMALLEST_NORM = 1e-12
 MIN_SPREAD = 1e-6  # cosine: strangers that are all alike say nothing
 
 
@@ -167,8 +168,10 @@ def _alike(
     def rows(side: int) -> tuple[Tensor, Tensor, Tensor]:
         ids = torch.from_numpy(poles.ids[pairs[..., side]]).to(device)
         weight = torch.from_numpy(poles.weight[pairs[..., side]]).to(device)
-        vectors = unembedding[ids.clamp(min=0)].float() - centre
-        return ids, weight, torch.nn.functional.normalize(vectors, dim=-1)
+        vectors = unembedding[ids.clamp(min=0)].float()
+        vectors -= centre  # in place: these rows are all that this stage holds
+        vectors /= vectors.norm(dim=-1, keepdim=True).clamp(min=SMALLEST_NORM)
+        return ids, weight, vectors
 
     (ids, weight, vectors), (other_ids, other_weight, other_vectors) = rows(0), rows(1)
     cosine = vectors @ other_vectors.transpose(-1, -2)

@@ -25,7 +25,7 @@ FIRINGS_EACH = 256  # per feature on average: more say little more
 FEWEST_FIRINGS = 1 << 19  # that are used in any case
 MOST_PAIRS = 1 << 25
 MOST_TOKENS = (1 << 16) - 1  # so that four counts fit into 64 bits
-PAIRS_AT_ONCE = 1 << 23
+PAIRS_AT_ONCE = 1 << 21
 EVERY_SECOND = np.uint64(0x0000FFFF0000FFFF)
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 
 from models.concepts.score import ConceptScore
 from models.concepts.word_sets import load_word_sets
+from models.heap import give_back
 from models.index.indexer import Indexer
 from models.language_model import LanguageModel
 from server.store.concept_scores import ConceptScoreRow, write_concept_scores
@@ -87,6 +88,7 @@ def _write_rows(
 ) -> None:
     count = indexer.sae.config.d_sae
     facts, examples = FeatureFacts(lm, indexer, axis_labels), ExampleRows(indexer)
+    give_back()
     for part in _ranges(count, facts.at_once):
         rows = list(facts.rows(part))
         with database.write() as session:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from models.heap import give_back
 from models.index.indexer import Indexer, run_index
 from models.index.opposition import score_opposition
 from models.language_model import LanguageModel
@@ -92,6 +93,7 @@ class Indexing:
         tokens = sum(len(window.tokens) for window in self.corpus.windows[: self.done])
         yield Progress(tokens, self.corpus.tokens, "looking for axes in single features")
         scores = self.passages.score()
+        give_back()
         for place, (target, indexer) in enumerate(zip(self.targets, self.indexers, strict=True)):
             yield Progress(tokens, self.corpus.tokens, f"writing the index of {target.name}")
             self.published[target.sae_id] = publish(
