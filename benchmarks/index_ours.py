@@ -22,6 +22,7 @@ from models.index.indexer import WINDOWS_AT_ONCE
 from models.language_model import LanguageModel
 from models.sae import SparseAutoencoder
 from models.sae.checkpoint import load_sae
+from models.windows import Windows
 from server.settings import Settings
 from server.store.migrate import migrate
 from server.store.session import Database
@@ -110,7 +111,7 @@ def prepare(lm: LanguageModel, case: Path, windows: Sequence[Window], folder: Pa
     sae_id = enter_sae(database, lm, model_id, case / "sae", "sae", "random", None)
     text = folder / "text"
     text.write_text("the windows are handed over")
-    corpus = open_corpus(database, lm, model_id, text, windows=list(windows))
+    corpus = open_corpus(database, lm, model_id, text, windows=Windows.gather(windows))
     target = Target(sae_id, "random", load_sae(case / "sae"), LAYER, mark="random")
     return Indexing(database, lm, [target], corpus, TaskContext(settings, database))
 

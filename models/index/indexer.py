@@ -168,7 +168,7 @@ def run_index(
     layers = {indexer.layer for indexer in indexers}
     done = tokens = 0
     for start in range(0, len(windows), WINDOWS_AT_ONCE):
-        part = windows[start : start + WINDOWS_AT_ONCE]
+        part = list(windows[start : start + WINDOWS_AT_ONCE])
         for batch in batch_windows(part, TOKENS_PER_FORWARD):
             block = WindowBlock.of({first + start + index: part[index] for index in batch})
             batch.sort()  # as the block's rows

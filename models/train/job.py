@@ -4,7 +4,7 @@ Reads text, model and files; gives events as plain dictionaries. Knows nothing o
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from itertools import takewhile
 from pathlib import Path
@@ -22,6 +22,7 @@ from models.train.group import Group
 from models.train.run import TrainUpdate, train
 from models.train.sweep import describe
 from models.train.windows import load_windows
+from models.windows import Windows
 
 SECONDS_BETWEEN_EVENTS = 0.5
 Event = dict[str, Any]
@@ -194,12 +195,12 @@ def _read_from(job: Job) -> tuple[str | None, int | None]:
     return settings.model, settings.layer
 
 
-def _windows(job: Job, lm: LanguageModel) -> list[Window]:
+def _windows(job: Job, lm: LanguageModel) -> Sequence[Window]:
     if job.windows is not None:
         return load_windows(job.windows)
     assert job.text is not None
     windows = make_windows(lm, read_documents(job.text))
     if job.documents is None:
-        return list(windows)
+        return Windows.gather(windows)
     last = job.documents
-    return list(takewhile(lambda window: window.document < last, windows))
+    return Windows.gather(takewhile(lambda window: window.document < last, windows))

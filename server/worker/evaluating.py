@@ -11,6 +11,7 @@ from typing import Any
 from models.corpus import Window, take_tokens
 from models.evaluate.fidelity import measure_fidelity
 from models.evaluate.planted import PlantedConfig, compare_planted, differences, summarise
+from models.windows import Windows
 from server.settings import Settings
 from server.store.language_models import get_model
 from server.store.session import Database
@@ -70,7 +71,7 @@ def evaluate_fidelity(
     windows: Sequence[Window] = read_windows(lm, source, limit)
     if text is None:
         _, windows = split(windows)
-    windows = list(take_tokens(windows, tokens))
+    windows = Windows.gather(take_tokens(windows, tokens))
     yield Progress(0, 1, f"measuring {record.name} on {len(windows):,} windows")
     fidelity = measure_fidelity(lm, record.layer, open_sae(settings, record), windows)
     result = {"sae": record.id, "name": record.name, "text": str(source), **fidelity._asdict()}

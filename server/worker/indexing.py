@@ -78,19 +78,17 @@ class Indexing:
         first = self.done
         self.passages = self._find_passages(first, windows)
         part = self.corpus.windows[first:windows]
-        before = sum(len(window.tokens) for window in self.corpus.windows[:first])
+        before, total = self.corpus.windows[:first].tokens, self.corpus.tokens
         for step in run_index(self.lm, self.indexers, part, first, self.passages.means):
             self.done = first + step.windows
             self._keep(self.done < windows)
             done = before + step.tokens
-            yield Progress(
-                done, self.corpus.tokens, f"indexed {done:,} of {self.corpus.tokens:,} tokens"
-            )
+            yield Progress(done, total, f"indexed {done:,} of {total:,} tokens")
 
     def publish(self) -> Iterator[Progress]:
         """Show what is indexed so far, with concept scores from its passages."""
         self._settle_signs()
-        tokens = sum(len(window.tokens) for window in self.corpus.windows[: self.done])
+        tokens = self.corpus.windows[: self.done].tokens
         yield Progress(tokens, self.corpus.tokens, "looking for axes in single features")
         scores = self.passages.score()
         give_back()

@@ -3,7 +3,7 @@
 The worker's shelf: finds artefacts by database key and enters new ones. Knows nothing of runs or HTTP.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from models.language_model import LanguageModel
 from models.sae import SparseAutoencoder
 from models.sae.checkpoint import WEIGHTS, load_sae, read_about, read_config
 from models.texts import name_of
+from models.windows import Windows
 from server.settings import Settings
 from server.store.corpora import (
     CorpusRecord,
@@ -51,17 +52,17 @@ ROWS_AT_ONCE = 1_000
 
 @dataclass(frozen=True)
 class Corpus:
-    """A tokenised text in memory, with its database id."""
+    """A tokenised text, with its database id."""
 
     id: int
     name: str
-    windows: Sequence[Window]
+    windows: Windows
     fingerprint: str
 
     @property
     def tokens(self) -> int:
         """How many tokens, BOS included."""
-        return sum(len(window.tokens) for window in self.windows)
+        return self.windows.tokens
 
 
 def read_model(database: Database, source: str, device: str = "cpu") -> LanguageModel:
@@ -181,9 +182,9 @@ def text_limit(text: Path | str, tokens: int) -> int | None:
     return tokens + tokens // 4 if is_hub(text) else None
 
 
-def read_windows(lm: LanguageModel, text: Path | str, tokens: int | None = None) -> list[Window]:
+def read_windows(lm: LanguageModel, text: Path | str, tokens: int | None = None) -> Windows:
     """The windows of a text or of `hf:NAME`, up to that many tokens. Raises ValueError when there are none."""
-    windows = list(take_tokens(make_windows(lm, read_documents(text)), tokens))
+    windows = Windows.gather(take_tokens(make_windows(lm, read_documents(text)), tokens))
     if not windows:
         raise ValueError(f"{text} yields no window of two tokens or more: give a longer text")
     return windows
@@ -195,7 +196,7 @@ def open_corpus(
     model_id: int,
     text: Path | str,
     tokens: int | None = None,
-    windows: list[Window] | None = None,
+    windows: Windows | None = None,
 ) -> Corpus:
     """Tokenise a text, store its windows once, and return them.
 
@@ -218,7 +219,7 @@ def open_corpus(
             model_id=model_id,
             fingerprint=mark,
             windows=len(windows),
-            tokens=sum(len(window.tokens) for window in windows),
+            tokens=windows.tokens,
             context=min(CONTEXT, lm.context),
             bos_policy=bos_policy(lm),
             packing=packing_policy(lm),
@@ -238,7 +239,11 @@ def reopen_corpus(database: Database, record: CorpusRecord) -> Corpus:
 
     Raises ValueError when some of the windows are missing.
     """
-    windows: list[Window] = []
+    windows = Windows.gather(_stored_windows(database, record))
+    return Corpus(record.id, record.name, windows, record.fingerprint)
+
+
+def _stored_windows(database: Database, record: CorpusRecord) -> Iterator[Window]:
     for start in range(0, record.windows, ROWS_AT_ONCE):
         wanted = range(start, min(start + ROWS_AT_ONCE, record.windows))
         with database.read() as session:
@@ -248,5 +253,4 @@ def reopen_corpus(database: Database, record: CorpusRecord) -> Corpus:
         for place in wanted:
             row = rows[place]
             tokens = np.array(row.token_ids, dtype=np.int32)
-            windows.append(Window(row.document, row.start, tokens))
-    return Corpus(record.id, record.name, windows, record.fingerprint)
+            yield Window(row.document, row.start, tokens)

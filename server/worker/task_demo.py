@@ -35,7 +35,7 @@ def run_demo(context: TaskContext, request: DemoRequest) -> Iterator[Progress]:
     indexing = Indexing(database, lm, targets, corpus, context)
     yield from indexing.advance(_windows_for(corpus.windows, request.first_tokens))
     yield from indexing.publish()
-    tokens = sum(len(window.tokens) for window in corpus.windows[: indexing.done])
+    tokens = corpus.windows[: indexing.done].tokens
     for target in targets:
         yield Progress(tokens, corpus.tokens, f"mapping {target.name}")
         for metric in METRICS:
