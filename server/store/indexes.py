@@ -122,6 +122,12 @@ def update_opposition(
     change_column(session, index_id, "opposition", numbers)
 
 
+def is_opposed(session: Session, index_id: int) -> bool:
+    """Whether opposition has been written to this index."""
+    query = select(FeatureIndex.null_summary).where(FeatureIndex.id == index_id)
+    return session.scalars(query).one_or_none() is not None
+
+
 def publish_index(
     session: Session, index_id: int, tokens: int, windows: int, live: int, two_sided: int
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from server.store.encoding import decode_numbers, encode_numbers, finite, finite_or_none, now
@@ -92,6 +92,18 @@ def create_map(
     older = (Map.sae_id == sae_id, Map.metric == metric, Map.id != map_id)
     session.execute(delete(Map).where(*older))
     return map_id
+
+
+def delete_map(session: Session, sae_id: int, metric: str) -> None:
+    """Remove the map of this metric; the newest of another is then the one that is shown."""
+    gone = select(Map.id).where(Map.sae_id == sae_id, Map.metric == metric)
+    newest = select(func.max(Map.id)).where(Map.sae_id == sae_id, Map.metric != metric)
+    session.execute(
+        update(Sae)
+        .where(Sae.id == sae_id, Sae.published_map_id.in_(gone))
+        .values(published_map_id=newest.scalar_subquery())
+    )
+    session.execute(delete(Map).where(Map.sae_id == sae_id, Map.metric == metric))
 
 
 def index_revision(session: Session, sae: SaeRecord) -> int:

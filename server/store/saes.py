@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased
 from server.store.bulk import changed_rows, insert_for
 from server.store.encoding import dump_json, finite_or_none, load_json, now
 from server.store.named import Named
-from server.store.tables import FeatureIndex, Model, Sae
+from server.store.tables import FeatureIndex, Model, Run, Sae
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,11 @@ def get_sae(session: Session, key: int | str) -> SaeRecord | None:
 def list_saes(session: Session) -> list[SaeSummary]:
     """Every SAE, oldest first."""
     building = aliased(FeatureIndex)
-    is_building = exists().where(building.sae_id == Sae.id, building.state == "building")
+    # What a killed run left half-written is nobody's work.
+    is_building = and_(
+        exists().where(building.sae_id == Sae.id, building.state == "building"),
+        exists().where(Run.state == "running"),
+    )
     query = (
         select(
             Sae.id,

@@ -12,6 +12,7 @@ from models.concepts.score import ConceptScore
 from models.concepts.word_sets import load_word_sets
 from models.heap import give_back
 from models.index.indexer import Indexer
+from models.index.opposition import Opposition
 from models.language_model import LanguageModel
 from server.store.concept_scores import ConceptScoreRow, write_concept_scores
 from server.store.indexes import (
@@ -22,11 +23,11 @@ from server.store.indexes import (
     write_example_lists,
     write_features,
 )
-from server.store.runs import list_runs
 from server.store.session import Database, StorageFull
 from server.worker.example_rows import ExampleRows
 from server.worker.feature_facts import FeatureFacts
 from server.worker.library import Corpus
+from server.worker.opposing import write_opposition
 from server.worker.progress import TaskFailed
 from server.worker.signs import fix_flips
 
@@ -44,21 +45,26 @@ def publish(
     scores: list[ConceptScore],
     axis_labels: list[tuple[str, str]] | None = None,
     flips: bytes | None = None,
+    opposition: Opposition | None = None,
+    is_alone: bool = False,
 ) -> int:
     """Write one index and make it the one that is shown; returns its id.
 
     `axis_labels` names the (−, +) poles of Difference-in-Mean axes; `flips` are the signs that the
-    indexer's SAE has been given, stored with the SAE's first index (see `signs`). Raises TaskFailed,
-    with the old index still shown, when the disk is full.
+    indexer's SAE has been given, stored with the SAE's first index (see `signs`). With `is_alone`, no
+    other run is at work, and what killed ones left half-written is removed. Raises TaskFailed, with
+    the old index still shown, when the disk is full.
     """
     with _named_failure():
         with database.write() as session:
             index_id = begin_index(session, sae_id, corpus.id)
-        if not _others_work(database):
+        if is_alone:
             _delete_others(database, sae_id, index_id, "building")  # left by a killed process
         try:
             with _without_collector():
                 _write_rows(database, lm, index_id, indexer, axis_labels)
+                if opposition is not None:
+                    write_opposition(database, index_id, opposition)
             firings = indexer.statistics.firings
             with _without_collector(), database.write() as session:
                 write_concept_scores(session, index_id, _concept_rows(scores))
@@ -118,12 +124,6 @@ def _delete(database: Database, index_id: int) -> None:
     while not is_gone:
         with database.write() as session:
             is_gone = delete_index(session, index_id, FEATURES_AT_ONCE)
-
-
-def _others_work(database: Database) -> bool:
-    """Whether a run beside this one is at work: a half-written index may be what it writes."""
-    with database.read() as session:
-        return len(list_runs(session, states=["running"], limit=2)) > 1
 
 
 @contextmanager

@@ -7,23 +7,20 @@ kept (see `kept_pass`). Knows nothing of runs.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from models.heap import give_back
 from models.index.indexer import Indexer, run_index
-from models.index.opposition import score_opposition
 from models.language_model import LanguageModel
 from models.sae import SparseAutoencoder
-from server.store.indexes import update_opposition
+from models.weights_mark import weights_mark
 from server.store.session import Database
 from server.worker.index_writer import publish
 from server.worker.kept_pass import KeptPass
 from server.worker.library import Corpus
+from server.worker.opposing import find_opposition, is_shown, shows_opposition, write_opposition
 from server.worker.passages import Passages
 from server.worker.progress import Progress, RunInterrupted, TaskContext, TaskFailed
+from server.worker.runs import is_alone
 from server.worker.signs import read_flips, settle_signs
-
-OPPOSITION_ROWS = 4_096  # per transaction
 
 
 @dataclass(frozen=True)
@@ -65,6 +62,8 @@ class Indexing:
             target.sae.to(lm.device)
         self.indexers = [Indexer(target.sae, target.layer) for target in targets]
         self.published: dict[int, int] = {}
+        self.opposed: set[int] = set()  # those published with their opposition
+        self._weights = weights_mark(lm.model) if context else ""
         self.kept = self._find_kept()
         self.done = self.kept.restore(self.indexers) if self.kept else 0  # windows
         self.passages = self._find_passages(self.done, self.done)
@@ -86,13 +85,20 @@ class Indexing:
             yield Progress(done, total, f"indexed {done:,} of {total:,} tokens")
 
     def publish(self) -> Iterator[Progress]:
-        """Show what is indexed so far, with concept scores from its passages."""
+        """Show what is indexed so far, with concept scores from its passages.
+
+        Where the index shown so far has its opposition, this one is shown only with its own.
+        """
         self._settle_signs()
         tokens = self.corpus.windows[: self.done].tokens
         yield Progress(tokens, self.corpus.tokens, "looking for axes in single features")
         scores = self.passages.score()
         give_back()
         for place, (target, indexer) in enumerate(zip(self.targets, self.indexers, strict=True)):
+            opposition = None
+            if shows_opposition(self.database, target.sae_id):
+                yield self._opposing(target)
+                opposition = find_opposition(self.lm, indexer)
             yield Progress(tokens, self.corpus.tokens, f"writing the index of {target.name}")
             self.published[target.sae_id] = publish(
                 self.database,
@@ -104,31 +110,40 @@ class Indexing:
                 scores.get(place, []),
                 target.axis_labels,
                 target.flips,
+                opposition,
+                self._is_alone(),
             )
+            if opposition is not None:
+                self.opposed.add(target.sae_id)
         self._move_kept()
 
     def oppose(self) -> Iterator[Progress]:
-        """Add the opposition score to the published indexes."""
+        """Add the opposition score to the indexes that are shown without it."""
         for target, indexer in zip(self.targets, self.indexers, strict=True):
-            missing = max(0, len(self.lm.vocabulary) - len(indexer.background))
-            background = np.pad(indexer.background, (0, missing))
-            yield Progress(
-                self.corpus.tokens, self.corpus.tokens, f"are the poles of {target.name} opposites?"
-            )
-            result = score_opposition(self.lm, indexer, background)
-            values = [(i, None if np.isnan(v) else float(v)) for i, v in enumerate(result.score)]
-            summary = {
-                "null_95": None if np.isnan(result.null_95) else result.null_95,
-                "percentiles": list(result.percentiles),
-                "draws": result.draws,
-                "beating": result.beating,
-            }
-            for start in range(0, len(values), OPPOSITION_ROWS):
-                part = values[start : start + OPPOSITION_ROWS]
-                with self.database.write() as session:
-                    update_opposition(session, self.published[target.sae_id], part, summary)
+            if target.sae_id in self.opposed:
+                continue
+            yield self._opposing(target)
+            found = find_opposition(self.lm, indexer)
+            index_id = self.published[target.sae_id]
+            try:
+                write_opposition(self.database, index_id, found)
+            except ValueError:
+                if is_shown(self.database, target.sae_id, index_id):
+                    raise
+                yield self._opposing(target, "was indexed again meanwhile, which is what is shown")
         if self.kept:
             self.kept.forget()
+
+    def _opposing(self, target: Target, what: str = "") -> Progress:
+        words = f"{target.name} {what}" if what else f"are the poles of {target.name} opposites?"
+        return Progress(self.corpus.tokens, self.corpus.tokens, words)
+
+    def _is_alone(self) -> bool:
+        """Whether no other run is at work: half-written indexes are then what killed ones left."""
+        context = self.context
+        return context is not None and is_alone(
+            self.database, context.settings.data_dir, context.run_id
+        )
 
     def _settle_signs(self) -> None:
         """Give SAEs that are indexed for the first time their canonical signs."""
@@ -148,7 +163,8 @@ class Indexing:
             return None
         marks = [(each.mark, each.layer, each.flips) for each in self.targets]
         data_dir = self.context.settings.data_dir
-        return KeptPass(data_dir, [self.lm.name, self.corpus.fingerprint, marks])
+        model = [self.lm.name, self._weights]
+        return KeptPass(data_dir, [*model, self.corpus.fingerprint, marks])
 
     def _move_kept(self) -> None:
         """What is kept belongs to the signs just fixed."""

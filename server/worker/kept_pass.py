@@ -58,7 +58,8 @@ class KeptPass:
         self.path.unlink(missing_ok=True)
 
     def _remove_old(self) -> None:
-        """Passes that nobody has gone on with for weeks."""
-        for path in self.path.parent.glob("*.safetensors"):
-            if time.time() - path.stat().st_mtime > DAYS_KEPT * 86_400:
-                path.unlink(missing_ok=True)
+        """Passes that nobody has gone on with for weeks, and what was half saved a day ago."""
+        for pattern, days in (("*.safetensors", DAYS_KEPT), (".*.tmp", 1)):
+            for path in self.path.parent.glob(pattern):
+                if time.time() - path.stat().st_mtime > days * 86_400:
+                    path.unlink(missing_ok=True)

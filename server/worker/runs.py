@@ -16,6 +16,7 @@ from server.protocol import Message
 from server.store.run_points import write_point
 from server.store.runs import (
     ATTEMPTS,
+    MOST_ACTIVE,
     RunRecord,
     claim_run,
     create_run,
@@ -106,6 +107,13 @@ def reopen(database: Database, data_dir: Path, kind: str, run_id: int) -> Claime
             raise ValueError(f"run {run_id} is done: there is nothing left to resume")
         undo.pop_all()
         return ClaimedRun(claimed, lock)
+
+
+def is_alone(database: Database, data_dir: Path, run_id: int | None) -> bool:
+    """Whether no process but that of this run is at work on any: killed ones left their rows behind."""
+    with database.read() as session:
+        running = list_runs(session, states=["running"], limit=MOST_ACTIVE)
+    return not any(run.id != run_id and _is_living(database, data_dir, run.id) for run in running)
 
 
 def execute(
@@ -237,3 +245,11 @@ def _finish(
     return database.write_again(
         lambda session: finish_run(session, run, state, result=result, error=error)
     )
+
+
+def _is_living(database: Database, data_dir: Path, run_id: int) -> bool:
+    lock = RunLock.acquire(database, data_dir, run_id)
+    if lock is None:
+        return True
+    lock.release()
+    return False

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from models.index.indexer import Indexer
 from models.sae import SparseAutoencoder
+from server.store.maps import delete_map
 from server.store.saes import get_sae, update_sae
 
 
@@ -49,3 +50,5 @@ def fix_flips(session: Session, sae_id: int, flips: bytes | None) -> None:
             f"the signs of {record.name} were fixed by another indexing meanwhile: index it again"
         )
     update_sae(session, sae_id, flips=flips)
+    if flips is not None and any(flips):
+        delete_map(session, sae_id, "directed")  # it shows the directions as they were
