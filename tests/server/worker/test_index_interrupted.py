@@ -1,11 +1,7 @@
 """Indexing that is killed, stopped, out of disk or done again while others read."""
 
 import errno
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 from threading import Event, Thread
 
 import pytest
@@ -13,87 +9,15 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from server.store.features import get_feature
-from server.store.indexes import delete_index, list_indexes
-from server.store.runs import claim_run, create_run
+from server.store.indexes import delete_index
 from server.store.saes import get_sae
 from server.store.session import Database
 from server.worker import index_writer, kept_pass
 from server.worker.index_writer import publish
 from server.worker.library import require_sae
 from server.worker.progress import RunInterrupted, TaskFailed
-from tests.server.worker.index_case import WIDTH, Case, make_case
-
-CHILD = """
-import sys, time
-from pathlib import Path
-from server.settings import Settings
-from server.store.session import Database
-from server.worker import index_writer, indexing, kept_pass
-from server.worker.library import load_model, open_corpus, require_sae
-from server.worker.progress import TaskContext
-from server.worker.task_index import target_of
-from models.index import indexer
-
-folder, url = Path(sys.argv[1]), sys.argv[2]
-indexer.WINDOWS_AT_ONCE = 20
-kept_pass.SECONDS = kept_pass.SHARE = 0
-context = TaskContext(Settings(data_dir=folder, database_url=url), Database(url))
-lm, model_id = load_model(context.database, str(folder / "model"))
-corpus = open_corpus(context.database, lm, model_id, folder / "text.txt")
-target = target_of(context, require_sae(context.database, "random"))
-work = indexing.Indexing(context.database, lm, [target], corpus, context)
-
-def wait(*_):
-    print("here", flush=True)
-    time.sleep(600)
-
-list(work.advance(len(corpus.windows)))
-index_writer.write_example_lists = wait
-list(work.publish())
-"""
-
-
-@pytest.fixture
-def case(sqlite_database: Database, sqlite_url: str, tmp_path: Path) -> Case:
-    return make_case(sqlite_database, sqlite_url, tmp_path)
-
-
-@pytest.fixture
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pass is kept after every few windows."""
-    monkeypatch.setattr("models.index.indexer.WINDOWS_AT_ONCE", 20)
-    monkeypatch.setattr(kept_pass, "SECONDS", 0)
-    monkeypatch.setattr(kept_pass, "SHARE", 0)
-
-
-def shown(case: Case) -> list:
-    """Everything that is shown of the features, but which index it is from."""
-    record = require_sae(case.database, case.sae_id)
-    with case.database.read() as session:
-        found = [get_feature(session, record, feature) for feature in range(WIDTH)]
-    return [vars(feature) | {"index_id": 0} for feature in found if feature is not None]
-
-
-def states(case: Case) -> list[str]:
-    with case.database.read() as session:
-        return [index.state for index in list_indexes(session, case.sae_id)]
-
-
-def kept_files(case: Case) -> list[Path]:
-    return sorted((case.context.settings.data_dir / kept_pass.FOLDER).glob("*"))
-
-
-@pytest.fixture
-def killed(case: Case) -> Case:
-    """A case in which a process was killed while it wrote an index."""
-    settings = case.context.settings
-    command = [sys.executable, "-c", CHILD, settings.data_dir, settings.database_url]
-    root = Path(kept_pass.__file__).parents[2]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "here\n"
-        child.send_signal(signal.SIGKILL)
-    return case
+from tests.server.worker.index_case import WIDTH, Case
+from tests.server.worker.index_killed import kept_files, shown, states
 
 
 def test_a_killed_indexing_shows_nothing_and_the_next_goes_on_from_what_it_kept(
@@ -180,15 +104,6 @@ def test_a_full_disk_while_writing_leaves_the_old_index_shown(case: Case) -> Non
     _publish(case, case.begin())
     assert states(case) == ["published"]
     assert shown(case)[0]["tokens"] == before[0]["tokens"]
-
-
-def test_what_another_run_may_be_writing_is_left_alone(killed: Case, often: None) -> None:
-    case = killed
-    with case.database.write() as session:
-        for _ in range(2):  # this one, and one beside it
-            claim_run(session, create_run(session, "index", {}))
-    _publish(case, case.begin(0))
-    assert sorted(states(case)) == ["building", "published"]
 
 
 def test_a_failed_write_is_undone_in_short_transactions(

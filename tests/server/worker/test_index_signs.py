@@ -8,11 +8,13 @@ import torch
 
 from models.sae.checkpoint import load_sae
 from server.store.features import get_feature
-from server.store.saes import update_sae
+from server.store.maps import get_map, list_metrics
+from server.store.saes import get_sae, update_sae
 from server.store.session import Database
 from server.worker.library import open_sae, require_sae, sae_folder
 from server.worker.shelf import Shelf
 from server.worker.signs import fix_flips, settle_signs
+from server.worker.task_map import map_sae
 from tests.server.worker.index_case import NEGATIVE_ONLY, WIDTH, Case, make_case
 
 
@@ -50,6 +52,27 @@ def test_a_loaded_sae_has_the_stored_signs_and_reconstructs_as_before(case: Case
     assert torch.allclose(after.decode(after.encode(x)), before.decode(before.encode(x)), atol=1e-6)
     stored = load_sae(sae_folder(case.context.settings, record))
     assert torch.equal(stored.W_dec, before.W_dec), "the file stays what was entered"
+
+
+def test_a_map_of_directions_made_before_they_were_turned_is_gone(case: Case) -> None:
+    sae = open_sae(case.context.settings, require_sae(case.database, case.sae_id))
+
+    def metrics() -> list[str]:
+        with case.database.read() as session:
+            record = get_sae(session, case.sae_id)
+            assert record is not None
+            shown = get_map(session, record)
+            assert shown is not None
+            return [*list_metrics(session, record), f"shown: {shown.metric}"]
+
+    for metric in ("axis", "directed"):
+        map_sae(case.database, case.sae_id, sae, metric, seed=0)
+    assert metrics() == ["axis", "directed", "shown: directed"]
+    case.index()
+    assert metrics() == ["axis", "shown: axis"]
+    map_sae(case.database, case.sae_id, sae, "directed", seed=0)
+    case.index()
+    assert metrics() == ["axis", "directed", "shown: directed"]
 
 
 def test_later_indexes_keep_the_signs_of_the_first(case: Case) -> None:
