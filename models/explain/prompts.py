@@ -66,12 +66,13 @@ def ask_words(plus: Sequence[Snippet], minus: Sequence[Snippet]) -> Question:
         (abs(value) for snippet in (*plus, *minus) for value in snippet.activations), default=1.0
     )
     sides = [_side("+", plus, strongest), _side("-", minus, strongest)]
-    wanted = '{"plus": "…", "minus": "…", "axis": "…"}'
+    wanted = '{"plus": "…", "minus": "…", "axis": "… ↔ …"}'
     rules = (
         "Where the feature is active, the token is followed by its activation in braces, from "
         f"{{-{SCALE}}} to {{+{SCALE}}}. Say in a few words each what the + pole and the - pole respond "
-        "to, so that somebody could find such texts, and name the axis from - to +. If the poles have "
-        'nothing to do with each other, say so in "axis". Leave the words of an empty pole "".'
+        "to, so that somebody could find such texts, and name the axis between them in the form A ↔ B: "
+        'A in a word or two for the - pole, B for the + pole. Leave the words of an empty pole "", '
+        "and then the axis, too."
     )
     return Question(SYSTEM, "\n\n".join([rules, *sides, f"Answer: {wanted}"]))
 

@@ -37,6 +37,18 @@ class ExplanationRecord:
     created_at: str = ""
     """Set when it is written."""
 
+    @property
+    def axis(self) -> str:
+        """The axis from − to + as "A ↔ B", which can be turned round; "" if a pole is empty.
+
+        Where the model named it otherwise ("from A to B", "B-ness"), the words of both poles.
+        """
+        if not (self.text_neg and self.text_pos):
+            return ""
+        said = [end.strip() for end in self.text_axis.split("↔")]
+        poles = [text.replace("↔", "").strip() for text in (self.text_neg, self.text_pos)]
+        return " ↔ ".join(said if len(said) > 1 and all(said) else poles)
+
 
 _COLUMNS = [Explanation.__table__.c[name] for name in ExplanationRecord.__dataclass_fields__]
 _SCORES = ("detection_pos", "detection_neg", "sign", "sign_swapped")

@@ -160,7 +160,7 @@ def _together(details: Mapping[str, Any], labels: Mapping[int, str]) -> View | N
 def _explanation(record: ExplanationRecord) -> View:
     return {
         "model": record.model,
-        "axis": record.text_axis,
+        "axis": record.axis,
         "poles": {"+": record.text_pos, "-": record.text_neg},
         "detection": {"+": record.detection_pos, "-": record.detection_neg},
         "sign": record.sign,

@@ -1,6 +1,7 @@
 """A feature's contexts for explaining it: those of the index, and random ones with true activations.
 
-Knows the store and the models; asks nobody.
+Knows the store and the models; asks nobody. An index that is published while features are explained
+is the one that the next feature is read from.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,11 @@ from models.language_model import LanguageModel
 from models.sae import SparseAutoencoder
 from server.store.corpora import get_corpus, get_sequences
 from server.store.feature_records import FeatureRecord
+from server.store.features import get_feature
+from server.store.indexes import list_indexes
 from server.store.saes import SaeRecord
+from server.worker.library import find_sae, open_sae, read_model
+from server.worker.progress import TaskContext
 
 RANDOM_CONTEXTS = 64
 
@@ -36,6 +41,48 @@ class RandomContexts(NamedTuple):
             Context(Snippet(tokens, tuple(code[:, column].tolist())), document, 0.0)
             for tokens, document, code in zip(self.tokens, self.documents, self.codes, strict=True)
         ]
+
+
+class Basis(NamedTuple):
+    """What random contexts hang on: another index may have another text or, seldom, other weights."""
+
+    corpus_id: int
+    sha256: str
+    flips: bytes | None
+
+
+class ContextSource:
+    """Reads features of one SAE, each from the index that is the published one by then."""
+
+    def __init__(self, context: TaskContext, sae_id: int, features: Sequence[int]) -> None:
+        self._context = context
+        self._sae_id = sae_id
+        self._features = features
+        self._basis: Basis | None = None
+        self._random: RandomContexts | None = None
+
+    def of(self, feature: int) -> dict[str, PoleContexts]:
+        """The contexts of one of the features. Raises ValueError if the index does not hold it.
+
+        Random ones are drawn for the first feature, and again when the text has changed.
+        """
+        with self._context.database.read() as session:
+            record = find_sae(session, self._sae_id)
+            found = get_feature(session, record, feature)
+            indexes = list_indexes(session, record.id)
+        if found is None:
+            raise ValueError(f"the index of {record.name} does not hold feature {feature}")
+        corpus_id = next(index.corpus_id for index in indexes if index.id == found.index_id)
+        basis = Basis(corpus_id, record.sha256, record.flips)
+        if self._random is None or basis != self._basis:
+            self._random, self._basis = self._draw(record, corpus_id), basis
+        return contexts_of(found, self._random)
+
+    def _draw(self, record: SaeRecord, corpus_id: int) -> RandomContexts:
+        lm = read_model(self._context.database, record.model)
+        sae = open_sae(self._context.settings, record)
+        with self._context.database.read() as session:
+            return draw_contexts(session, record, corpus_id, lm, sae, self._features)
 
 
 def contexts_of(record: FeatureRecord, random: RandomContexts) -> dict[str, PoleContexts]:

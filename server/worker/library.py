@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from sqlalchemy.orm import Session
 
 import models.demo
 from models.artifact import sha256_of
@@ -102,7 +103,12 @@ def load_model(database: Database, source: str, device: str = "cpu") -> tuple[La
 def require_sae(database: Database, key: int | str) -> SaeRecord:
     """The SAE of this id or name. Raises ValueError when there is none."""
     with database.read() as session:
-        record = get_sae(session, key)
+        return find_sae(session, key)
+
+
+def find_sae(session: Session, key: int | str) -> SaeRecord:
+    """The same, as this session sees it."""
+    record = get_sae(session, key)
     if record is None:
         raise ValueError(
             f"no SAE {key!r}: run `dipole train` first, or see the library for the names there are"

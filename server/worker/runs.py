@@ -242,9 +242,16 @@ def _finish(
     result: dict[str, Any] | None = None,
     error: str | None = None,
 ) -> bool:
-    return database.write_again(
-        lambda session: finish_run(session, run, state, result=result, error=error)
-    )
+    """End the run; False if another process has taken it over."""
+
+    def write(session: Session) -> bool:
+        if finish_run(session, run, state, result=result, error=error):
+            return True
+        # It may have ended at the attempt before this one, if only the answer to it was lost.
+        found = get_run(session, run.id)
+        return found is not None and (found.attempt, found.state) == (run.attempt, state)
+
+    return database.write_again(write)
 
 
 def _is_living(database: Database, data_dir: Path, run_id: int) -> bool:

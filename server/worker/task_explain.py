@@ -8,17 +8,16 @@ import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
+from sqlalchemy.orm import Session
+
 from models.explain.interview import Explained, interview
-from models.explain.trial import PoleContexts
 from server.protocol.explain import ExplainRequest
 from server.store.explanations import ExplanationRecord, explained_features, write_explanation
 from server.store.feature_table import list_features
-from server.store.features import get_feature
-from server.store.indexes import list_indexes
 from server.store.saes import SaeRecord
 from server.worker.endpoint import Endpoint, read_key
-from server.worker.explain_contexts import RandomContexts, contexts_of, draw_contexts
-from server.worker.library import open_sae, read_model, require_sae
+from server.worker.explain_contexts import ContextSource
+from server.worker.library import find_sae
 from server.worker.progress import Progress, RunInterrupted, TaskContext, TaskFailed
 
 USUAL_TOP = 20
@@ -27,23 +26,23 @@ NOTICED_WITHIN = 1.0  # seconds until a stop is noticed
 
 def run_explain(context: TaskContext, request: ExplainRequest) -> Iterator[Progress]:
     """Explain the features asked for that this model has not explained yet."""
-    record = require_sae(context.database, request.sae)
     key = read_key(request.api_key_env)
-    if record.published_index_id is None:
-        raise ValueError(
-            f"{record.name} is not indexed, so there are no contexts: run `dipole index` first"
-        )
-    wanted = _wanted(context, record, request)
-    with context.database.read() as session:
+    with context.database.read() as session:  # one moment: an index may be published meanwhile
+        record = find_sae(session, request.sae)
+        if record.published_index_id is None:
+            raise ValueError(
+                f"{record.name} is not indexed, so there are no contexts: run `dipole index` first"
+            )
+        wanted = _wanted(session, record, request)
         known = set() if request.again else explained_features(session, record.id, request.model)
     features = [feature for feature in wanted if feature not in known]
     skipped = len(wanted) - len(features)
     yield Progress(0, max(1, len(features)), "reading random contexts")
-    random = _draw(context, record, features) if features else None
+    source = ContextSource(context, record.id, features)
     done: list[int] = []
     failed: dict[int, str] = {}
     with Endpoint(request.endpoint, request.model, key) as endpoint:
-        work = _explain_all(context, record, endpoint, features, random, request.concurrency)
+        work = _explain_all(context, source, endpoint, features, request.concurrency)
         for feature, outcome in work:
             if isinstance(outcome, ValueError):
                 failed[feature] = str(outcome)
@@ -62,7 +61,7 @@ def run_explain(context: TaskContext, request: ExplainRequest) -> Iterator[Progr
     yield Progress(max(1, len(features)), max(1, len(features)), "explained", result)
 
 
-def _wanted(context: TaskContext, record: SaeRecord, request: ExplainRequest) -> list[int]:
+def _wanted(session: Session, record: SaeRecord, request: ExplainRequest) -> list[int]:
     """The features named, or those of highest opposition. Raises ValueError for one there is not."""
     if request.features is not None:
         wrong = next((f for f in request.features if f >= record.d_sae), None)
@@ -71,10 +70,9 @@ def _wanted(context: TaskContext, record: SaeRecord, request: ExplainRequest) ->
         return list(dict.fromkeys(request.features))
     most, after, found = request.top or USUAL_TOP, None, []
     while len(found) < most:
-        with context.database.read() as session:
-            page = list_features(
-                session, record, sort="opposition", descending=True, limit=min(most, 1000), after=after
-            )  # fmt: skip
+        page = list_features(
+            session, record, sort="opposition", descending=True, limit=min(most, 1000), after=after
+        )
         found += [row.feature for row in page.rows if sum(row.firings.values())]
         after = page.next
         if after is None:
@@ -82,20 +80,11 @@ def _wanted(context: TaskContext, record: SaeRecord, request: ExplainRequest) ->
     return found[:most]
 
 
-def _draw(context: TaskContext, record: SaeRecord, features: Sequence[int]) -> RandomContexts:
-    lm = read_model(context.database, record.model)
-    sae = open_sae(context.settings, record)
-    with context.database.read() as session:
-        index = next(i for i in list_indexes(session, record.id) if i.state == "published")
-        return draw_contexts(session, record, index.corpus_id, lm, sae, features)
-
-
 def _explain_all(
     context: TaskContext,
-    record: SaeRecord,
+    source: ContextSource,
     endpoint: Endpoint,
     features: Sequence[int],
-    random: RandomContexts | None,
     concurrency: int,
 ) -> Iterator[tuple[int, "Explained | ValueError"]]:
     """Explain so many at a time, in the order in which they end.
@@ -108,9 +97,7 @@ def _explain_all(
         try:
             while True:
                 for feature in itertools.islice(waiting, concurrency - len(running)):
-                    assert random is not None
-                    poles = _read(context, record, feature, random)
-                    future = threads.submit(interview, poles, endpoint.ask, feature)
+                    future = threads.submit(interview, source.of(feature), endpoint.ask, feature)
                     running[future] = feature
                 if not running:
                     return
@@ -121,16 +108,6 @@ def _explain_all(
         except BaseException:
             endpoint.stopping.set()  # nothing more is sent; what is on its way is waited for
             raise
-
-
-def _read(
-    context: TaskContext, record: SaeRecord, feature: int, random: RandomContexts
-) -> dict[str, PoleContexts]:
-    with context.database.read() as session:
-        found = get_feature(session, record, feature)
-    if found is None:
-        raise ValueError(f"the index of {record.name} does not hold feature {feature}")
-    return contexts_of(found, random)
 
 
 def _outcome(future: "Future[Explained]") -> "Explained | ValueError":

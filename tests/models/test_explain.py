@@ -28,6 +28,12 @@ def test_the_question_shows_signed_activations_and_the_tests_show_none() -> None
         assert "1. <text> the girl ran</text>" in question.prompt
 
 
+def test_the_axis_is_asked_for_in_a_form_that_can_be_turned() -> None:
+    prompt = ask_words([snippet("girl", 8.0)], [snippet("boy", -4.0)]).prompt
+    assert "in the form A ↔ B: A in a word or two for the - pole, B for the + pole" in prompt
+    assert '"axis": "… ↔ …"' in prompt
+
+
 def test_an_empty_pole_is_said_to_be_empty() -> None:
     assert "- pole: none, it is empty" in ask_words([snippet("girl", 1.0)], []).prompt
 

@@ -34,6 +34,24 @@ def test_an_explanation_is_read_as_it_was_written(database: Database, world: Wor
     assert nothing == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("cold ↔ hot", "cold ↔ hot"),
+        ("cold↔hot ", "cold ↔ hot"),
+        ("from cold to hot", "frost ↔ heat"),
+        ("temperature", "frost ↔ heat"),
+        ("↔ hot", "frost ↔ heat"),
+        ("cold ↔ hot ↔", "frost ↔ heat"),
+        ("", "frost ↔ heat"),
+    ],
+)
+def test_an_axis_that_cannot_be_turned_is_named_by_its_poles(said: str, shown: str) -> None:
+    found = ExplanationRecord(1, 4, "m", "heat", "frost", said, None, None, None, None, 0)
+    assert found.axis == shown
+    assert replace(found, text_neg="").axis == ""
+
+
 def test_the_same_model_replaces_what_it_said_and_another_is_newer(
     database: Database, world: World
 ) -> None:

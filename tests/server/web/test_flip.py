@@ -1,9 +1,12 @@
 import json
 
+import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from server.store.explanations import ExplanationRecord, write_explanation
+from server.store.session import Database
 from server.web.flip import flip_feature
 
 values = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -134,6 +137,28 @@ def test_values_negate_and_labels_swap(view):
             flipped["poles"][pole]["contexts"], view["poles"][other]["contexts"], strict=True
         ):
             assert now["activations"] == [-value for value in before["activations"]]
+
+
+@pytest.mark.parametrize(
+    ("axis", "minus", "plus", "flipped"),
+    [
+        ("cold ↔ hot", "frost", "heat", "hot ↔ cold"),
+        ("from cold to hot", "frost", "heat", "heat ↔ frost"),
+        ("y ↔ x ↔", "frost", "heat", "heat ↔ frost"),
+        ("temperature", "frost ↔", "a ↔", "a ↔ frost"),
+        ("", "frost", "", ""),
+    ],
+)
+def test_the_axis_of_an_explanation_turns_and_turns_back(
+    client: TestClient, sqlite_database: Database, axis: str, minus: str, plus: str, flipped: str
+):
+    record = ExplanationRecord(1, 4, "m", plus, minus, axis, None, None, None, None, 0)
+    with sqlite_database.write() as session:
+        write_explanation(session, record)
+    straight = client.get("/sae/1/feature/4.json").json()
+    turned = client.get("/sae/1/feature/4.json?pole=-").json()
+    assert turned["explanation"]["axis"] == flipped
+    assert flip_feature(turned) == straight
 
 
 def test_logits_of_a_pole_negate_exactly(client: TestClient):

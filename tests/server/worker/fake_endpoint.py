@@ -76,7 +76,7 @@ def oracle(prompt: str) -> str:
     said = dict(re.findall(r"The ([+-]) pole of the feature responds to: (.*)", prompt))
     if not said:
         plus, minus = _strongest(prompt, "+"), _strongest(prompt, "-")
-        return json.dumps({"plus": plus, "minus": minus, "axis": f"{minus} to {plus}"})
+        return json.dumps({"plus": plus, "minus": minus, "axis": f"{minus} ↔ {plus}"})
     if set(said) == {"+", "-"}:
         answers = [text.count(said["+"]) > text.count(said["-"]) for text in texts]
     else:

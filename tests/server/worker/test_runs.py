@@ -1,15 +1,21 @@
 """Runs with a toy task: what stands in the table while one works, ends or is cancelled."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from server.protocol import MapRequest
 from server.store.runs import create_run, finish_run, report_run, request_cancel
 from server.store.session import Database
+from server.store.tables import Run
 from server.worker import runs
 from server.worker.run_lock import RunLock
 from server.worker.runs import RunStopped, claim, execute
@@ -136,6 +142,36 @@ def test_a_run_is_locked_while_it_works_and_free_afterwards(
     lock = RunLock.acquire(database, tmp_path, run_id)
     assert lock is not None
     lock.release()
+
+
+@pytest.mark.parametrize("ended", ["done", "cancelled"])
+def test_a_run_whose_end_is_written_while_the_connection_breaks_was_not_taken_over(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: str
+) -> None:
+    run_id, steps = start(database, tmp_path, Toy())
+    next(steps)
+    write, broken = database.write, []
+
+    @contextlib.contextmanager
+    def breaking() -> Iterator[Session]:
+        with write() as session:
+            yield session
+        if not broken and row(database, run_id).state != "running":
+            broken.append(1)
+            if ended == "cancelled":  # by somebody else, who found this process dead
+                with write() as session:
+                    session.execute(update(Run).values(state="cancelled"))
+            raise OperationalError("COMMIT", {}, Exception("gone"), connection_invalidated=True)
+
+    monkeypatch.setattr(database, "write", breaking)
+    if ended == "done":
+        assert list(steps)[-1].result == {"answer": 42}
+    else:
+        with pytest.raises(RunStopped, match="taken over"):
+            list(steps)
+
+    assert broken
+    assert row(database, run_id).state == ended
 
 
 def test_a_queued_run_is_claimed_once(database: Database, tmp_path: Path) -> None:

@@ -6,75 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from models.explain.prompts import Question
-from models.language_model import LanguageModel
-from models.sae import SAEConfig, SparseAutoencoder
-from models.sae.checkpoint import save_sae
-from server.protocol import IndexRequest
 from server.protocol.explain import ExplainRequest
-from server.settings import Settings
 from server.store.explanations import ExplanationRecord, get_explanation
 from server.store.migrate import migrate
 from server.store.session import Database
 from server.worker.endpoint import ATTEMPTS, Endpoint
-from server.worker.library import enter_model, enter_sae
 from server.worker.progress import Progress, RunInterrupted, TaskContext, TaskFailed
 from server.worker.tasks import TASKS
-from tests.models.tiny import save_tiny_lm
+from tests.server.worker.explain_case import make_case
 from tests.server.worker.fake_endpoint import FakeEndpoint, exchanging, fake_endpoint
-
-WORDS = ("girl", "boy", "dog", "bird")
-NOUNS = ("ball", "cat", "castle", "park", "song", "garden", "flowers", "water")
-TEXT = "\n\n".join(
-    f"The {noun} was red. She saw a {word} in the {other}."
-    for word in WORDS
-    for noun in NOUNS
-    for other in NOUNS[:6]
-)
-LAYER = 0
 
 
 @pytest.fixture(scope="module")
 def indexed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TaskContext]:
-    """An SAE `words`: feature 0 is girl (+) against boy (−), 1 never fires; indexed."""
+    """The SAE `words` of `explain_case`, indexed."""
     folder = tmp_path_factory.mktemp("explain")
-    model = save_tiny_lm(folder / "model")
-    text = folder / "text.txt"
-    text.write_text(TEXT)
-    settings = Settings.read({}, data_dir=folder / "data")
-    migrate(settings.database_url)
-    database = Database(settings.database_url)
-    lm = LanguageModel.load(str(model))
-    save_sae(
-        settings.data_dir / "saes" / "words", planted(lm), {"model": str(model), "layer": LAYER}
-    )
-    model_id = enter_model(database, lm, str(model))
-    home = settings.data_dir / "saes" / "words"
-    enter_sae(database, lm, model_id, home, "saes/words", "words", None)
-    context = TaskContext(settings, database)
-    for _ in TASKS["index"][1](context, IndexRequest(saes=["words"], text=str(text))):
-        pass
-    yield context
+    url = f"sqlite:///{folder / 'dipole.db'}"
+    migrate(url)
+    database = Database(url)
+    yield make_case(folder, database, url)
     database.dispose()
-
-
-def planted(lm: LanguageModel) -> SparseAutoencoder:
-    """Directions from the last piece of each word, thresholded between the words and all else."""
-    means = {}
-    for word in WORDS:
-        ids = torch.tensor([lm.tokenize(f"She saw a {word}")])
-        means[word] = lm.residual(ids, LAYER)[0, -1]
-    row = torch.nn.functional.normalize(means["girl"] - means["boy"], dim=0)
-    half = float((means["girl"] - means["boy"]) @ row) / 2
-    sae = SparseAutoencoder(SAEConfig(lm.d_in, 2, "soft_threshold", threshold=0.8 * half))
-    with torch.no_grad():
-        sae.W_dec.copy_(torch.stack([row, row]))
-        sae.W_enc.copy_(torch.stack([row, torch.zeros_like(row)]).T)
-        sae.b_enc.zero_()
-        sae.b_dec.copy_((means["girl"] + means["boy"]) / 2)
-    return sae.eval().requires_grad_(False)
 
 
 @pytest.fixture
