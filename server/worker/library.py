@@ -23,7 +23,6 @@ from models.corpus import (
     take_tokens,
 )
 from models.evaluate.fidelity import Fidelity
-from models.hub_texts import is_hub
 from models.language_model import LanguageModel
 from models.sae import SparseAutoencoder
 from models.sae.checkpoint import WEIGHTS, load_sae, read_about, read_config
@@ -173,14 +172,6 @@ def enter_sae(
             is_demo=is_demo,
             **measures,
         )
-
-
-def text_limit(text: Path | str, tokens: int) -> int | None:
-    """How much of a text a training of `tokens` reads: a file whole, of a data set a quarter more.
-
-    A tenth is held out, and a data set may hold more than a disk.
-    """
-    return tokens + tokens // 4 if is_hub(text) else None
 
 
 def read_windows(lm: LanguageModel, text: Path | str, tokens: int | None = None) -> Windows:

@@ -11,7 +11,7 @@ from models.windows import Windows
 from server.store.corpora import get_corpus, get_sequences
 from server.store.saes import SaeRecord, get_sae
 from server.store.session import Database
-from server.worker.library import enter_model, open_corpus, text_limit
+from server.worker.library import enter_model, open_corpus
 from server.worker.task_index import usual_text
 from tests.builders import World
 from tests.models.tiny import TEXTS, tiny_lm
@@ -89,8 +89,3 @@ def test_the_text_of_a_training_is_found_again(
     assert of("hf:a/b:test#story") == "hf:a/b:test#story"
     with pytest.raises(ValueError, match="not here any more"):
         of(str(tmp_path / "gone.txt"))
-
-
-def test_a_file_is_read_whole_and_of_a_data_set_a_quarter_more_than_is_trained_on() -> None:
-    assert text_limit(Path("a.txt"), 1_000) is None
-    assert text_limit("hf:a/b", 1_000) == 1_250
