@@ -36,6 +36,8 @@ PACKING_POLICY = (
     "long as what is left, and no window holds two documents"
 )
 TOKENIZED_TOGETHER = 256
+READING_VERSION = 1
+"""Of how a text becomes documents and these become windows: raised with every change of either."""
 
 
 @dataclass(frozen=True)
@@ -107,14 +109,14 @@ def bos_policy(lm: LanguageModel) -> str:
 
 
 def fingerprint(lm: LanguageModel, source: Path | str, context: int = CONTEXT) -> str:
-    """What identifies a corpus for one model: its text, the vocabulary and the window size.
+    """What identifies a corpus for one model: its text, how it is read, the vocabulary, the window size.
 
     The text is a file's bytes, or a data set's name, config, split and commit, and the column that is
-    read. A limit of tokens is the caller's to add. Raises ValueError as `hub_texts.pin` does.
+    read. A limit of tokens, and what the tokenizer makes of the text, are the caller's to add. Raises ValueError as `hub_texts.pin` does.
     """
     place, column = split_column(source)
     digest = hashlib.sha256()
-    identity: list[object] = [context, lm.bos_token_id, lm.vocabulary]
+    identity: list[object] = [READING_VERSION, context, lm.bos_token_id, lm.vocabulary]
     if is_hub(place):
         digest.update(str(pin(place)).encode())
     else:

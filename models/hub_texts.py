@@ -5,6 +5,7 @@ Reads through `datasets` (the extra `data`), which runs no code of a data set. K
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,11 +73,11 @@ def pin(source: str) -> HubText:
 
 
 def read_hub(source: str, column: str) -> Iterator[str]:
-    """The texts of a split, row by row, empty ones left out."""
+    """The texts of a split, row by row, empty ones left out. Raises ValueError on what is no text."""
     datasets = require_data_extra("datasets", source)
     text = parse_hub(source)
     rows = iter(_open(datasets, text, column))
-    while True:
+    for number in itertools.count(1):
         try:
             row = next(rows, None)
         except Exception as error:  # the stream broke: whichever file system it came through
@@ -84,7 +85,12 @@ def read_hub(source: str, column: str) -> Iterator[str]:
         if row is None:
             return
         value = row[column]
-        if isinstance(value, str) and value.strip():
+        if value is not None and not isinstance(value, str):
+            raise ValueError(
+                f"row {number} of {text} holds {type(value).__name__} in {column}, not text: "
+                "name the text's column with --text-column"
+            )
+        if value and value.strip():
             yield value
 
 

@@ -7,7 +7,6 @@ not called `text`. Parquet, zstd and the hub need the extra `data`. Knows nothin
 import gzip
 import io
 import itertools
-import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -16,21 +15,31 @@ from pathlib import Path
 from typing import TextIO
 
 from models.hub_texts import is_hub, pin, read_hub
+from models.json_lines import read_json_lines
 from models.text_extra import require_data_extra
 
 END_OF_TEXT = "<|endoftext|>"
 COLUMN = "text"
 ROWS_AT_ONCE = 1_024  # of a Parquet file
-TABLES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
+PACKED = (".gz", ".zst")
+JSON_LINES = (".jsonl", ".ndjson")
+TABLES = (*(kind + end for kind in JSON_LINES for end in ("", *PACKED)), ".parquet")
 SURROGATE = re.compile("[\ud800-\udfff]")
 KINDS = (".txt", ".txt.gz", ".txt.zst", *TABLES)
+REFUSED = {
+    ".json": "write its texts one object a line into a .jsonl file",
+    ".csv": "write it as .jsonl or .parquet",
+    ".tsv": "write it as .jsonl or .parquet",
+}
+"""What would otherwise be taken for prose, braces and commas included."""
 
 
 def read_documents(source: Path | str) -> Iterator[str]:
     """The documents of a source, one after the other, empty ones left out.
 
     In text, documents end with a line `<|endoftext|>` if the file has any, else at blank lines; a row
-    of a JSONL file, a Parquet file or a data set is one document. Raises ValueError, saying what to
+    of a JSONL file, a Parquet file or a data set is one document. Capitals in a file's ending and a
+    byte order mark mean nothing. Whoever changes what is read raises `corpus.READING_VERSION`. Raises ValueError, saying what to
     do, on sources that are missing, empty, binary or without the column.
     """
     place, column = split_column(source)
@@ -69,16 +78,17 @@ def split_column(source: Path | str) -> tuple[str, str | None]:
 
 def is_table(place: str) -> bool:
     """Whether a source has columns: a data set, JSONL, Parquet."""
-    return is_hub(place) or place.endswith(TABLES)
+    return is_hub(place) or place.lower().endswith(TABLES)
 
 
 def pin_source(source: str) -> Path | str:
     """A file as its path; a data set with the commit that it has now, so that it can be read again.
 
-    Raises ValueError when a data set cannot be found.
+    Raises ValueError when a data set cannot be found, or a file is of a kind that is not read.
     """
     place, column = split_column(source)
     if not is_hub(place):
+        _check_kind(Path(place))
         return Path(source)
     return str(pin(place)) if column is None else f"{pin(place)}#{column}"
 
@@ -92,18 +102,19 @@ def name_of(source: Path | str) -> str:
 def _read_file(path: Path, column: str | None) -> Iterator[str]:
     if not path.is_file():
         raise ValueError(f"no text file {path}: check the path")
+    _check_kind(path)
     if column is not None and not is_table(path.name):
         raise ValueError(
             f"{path} has no columns, so {column} means nothing: "
             f"only {', '.join(TABLES)} and data sets of the hub have"
         )
     try:
-        if path.suffix == ".parquet":
+        if path.suffix.lower() == ".parquet":
             yield from _parquet(path, column or COLUMN)
             return
         if is_table(path.name):
             with _open_text(path) as file:
-                yield from _jsonl(file, path, column or COLUMN)
+                yield from read_json_lines(file, path, column or COLUMN)
             return
         with _open_text(path) as file:
             is_marked = any(line.strip() == END_OF_TEXT for line in file)
@@ -118,16 +129,26 @@ def _read_file(path: Path, column: str | None) -> Iterator[str]:
         raise ValueError(f"{path} cannot be read ({reason}): check the file") from error
 
 
+def _check_kind(path: Path) -> None:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in PACKED:
+        suffixes.pop()
+    if suffixes and suffixes[-1] in REFUSED:
+        kind = suffixes[-1]
+        raise ValueError(f"{path} is a {kind} file, which is not read: {REFUSED[kind]}")
+
+
 @contextmanager
 def _open_text(path: Path) -> Iterator[TextIO]:
-    """A text file, unpacked as its name says."""
-    if path.suffix == ".zst":
+    """A text file, unpacked as its name says, without its byte order mark."""
+    ending = path.suffix.lower()
+    if ending == ".zst":
         pyarrow = require_data_extra("pyarrow", path.name)
         with pyarrow.input_stream(str(path), compression="zstd") as packed:
-            yield io.TextIOWrapper(packed, encoding="utf-8")
+            yield io.TextIOWrapper(packed, encoding="utf-8-sig")
         return
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as file:
+    opener = gzip.open if ending == ".gz" else open
+    with opener(path, "rt", encoding="utf-8-sig") as file:
         yield file  # type: ignore[misc]
 
 
@@ -158,27 +179,12 @@ def _parquet(path: Path, column: str) -> Iterator[str]:
 
 
 def _plain(file: Iterable[str], is_marked: bool) -> Iterator[str]:
-    """Documents by end-of-text lines, or by empty ones; one document in memory at a time."""
+    """Documents by end-of-text lines, or by blank ones; one document in memory at a time."""
     lines: list[str] = []
     for line in itertools.chain(file, [END_OF_TEXT if is_marked else "\n"]):
-        if line.strip() == END_OF_TEXT if is_marked else line == "\n":
+        if line.strip() == END_OF_TEXT if is_marked else not line.strip():
             if text := "".join(lines).strip():
                 yield text
             lines = []
         else:
             lines.append(line)
-
-
-def _jsonl(file: Iterable[str], path: Path, column: str) -> Iterator[str]:
-    for number, line in enumerate(file, start=1):
-        if not line.strip():
-            continue
-        try:
-            text = json.loads(line)[column]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f'{path} line {number} is not an object with a "{column}": mend or drop that line, '
-                "or name the text's column with --text-column"
-            ) from error
-        if isinstance(text, str) and text.strip():
-            yield text

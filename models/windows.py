@@ -3,7 +3,9 @@
 Knows nothing of where the text came from, nor of databases.
 """
 
+import hashlib
 import os
+import struct
 import tempfile
 import weakref
 from array import array
@@ -27,6 +29,7 @@ class _Kept:
     document: np.ndarray  # int32 [windows]
     start: np.ndarray  # int32 [windows]: where its text begins in the document
     end: np.ndarray  # int64 [windows]: the tokens of all windows up to and with this one
+    digest: str
 
     def __post_init__(self) -> None:
         weakref.finalize(self, os.close, self.file)
@@ -49,9 +52,11 @@ class Windows(Sequence[Window]):
         Raises ValueError, saying what to do, when the folder for temporary files is full.
         """
         document, start, end, total = array("i"), array("i"), array("q"), 0
+        digest = hashlib.sha256()
         with tempfile.TemporaryFile(buffering=0) as file:
             for window in windows:
                 _write(file, window.tokens.astype(np.int32).tobytes())
+                digest.update(_bytes_of(window))
                 total += len(window.tokens)
                 document.append(window.document)
                 start.append(window.start)
@@ -63,7 +68,7 @@ class Windows(Sequence[Window]):
             else np.zeros(0, dtype=column.typecode)
             for column in (document, start, end)
         )
-        return cls(_Kept(descriptor, *columns), range(len(end)))
+        return cls(_Kept(descriptor, *columns, digest.hexdigest()), range(len(end)))
 
     @property
     def lengths(self) -> np.ndarray:
@@ -76,6 +81,19 @@ class Windows(Sequence[Window]):
     def tokens(self) -> int:
         """How many tokens all of them hold, BOS included."""
         return int(self.lengths.sum())
+
+    @property
+    def digest(self) -> str:
+        """What identifies them: a SHA-256 of each one's document, start, length and tokens.
+
+        Known without reading for all windows of a text; a view reads its own.
+        """
+        if self._chosen == range(len(self._kept.end)):
+            return self._kept.digest
+        digest = hashlib.sha256()
+        for window in self:
+            digest.update(_bytes_of(window))
+        return digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self._chosen)
@@ -96,6 +114,12 @@ class Windows(Sequence[Window]):
         read = bytearray(os.pread(kept.file, length * WIDTH, first * WIDTH))
         tokens = np.frombuffer(read, dtype=np.int32)
         return Window(int(kept.document[index]), int(kept.start[index]), tokens)
+
+
+def _bytes_of(window: Window) -> bytes:
+    """The same on every machine."""
+    head = struct.pack("<qqq", window.document, window.start, len(window.tokens))
+    return head + window.tokens.astype("<i4").tobytes()
 
 
 def _write(file: RawIOBase, data: bytes) -> None:

@@ -30,7 +30,7 @@ def axis(settings: Settings, arguments: argparse.Namespace) -> int:
 def read_lines(path: Path, flag: str) -> list[str]:
     """The texts of a file, one per line. Raises ValueError when it cannot be read."""
     try:
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except FileNotFoundError as error:
         raise ValueError(f"no file {path}: check {flag}") from error
     except UnicodeDecodeError as error:

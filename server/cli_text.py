@@ -4,6 +4,7 @@ Standard input is kept in the data directory under the hash of its bytes, so tha
 up again and the same text is the same corpus. Knows no torch and reads no document.
 """
 
+import codecs
 import hashlib
 import json
 import os
@@ -86,10 +87,12 @@ def _spool(folder: Path, stdin: BinaryIO) -> Path:
 
 def _is_jsonl(first: bytes) -> bool:
     """Whether the first line is a JSON object; one longer than what was read counts by its brace."""
-    line, end, _ = first.lstrip().partition(b"\n")
+    line, end, _ = first.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")
     if not line.startswith(b"{"):
         return False
     try:
         return isinstance(json.loads(line), dict)
-    except ValueError:
+    except (json.JSONDecodeError, UnicodeDecodeError):
         return not end and len(first) == FIRST
+    except (RecursionError, ValueError):  # JSON that Python does not read: its reader says why
+        return True

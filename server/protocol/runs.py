@@ -21,7 +21,11 @@ class TrainRequest(Message):
     layer: int | None = Field(default=None, ge=0)
     """Residual stream after this block, counted from 0; None takes the middle one."""
     text: str
-    """A .txt, .txt.gz or .jsonl file; documents end with a line <|endoftext|> or at blank lines."""
+    """A file of this server or `hf:NAME[/CONFIG][:SPLIT]`, with `#COLUMN` where there are columns.
+
+    .txt, where documents end with a line <|endoftext|> or at blank lines; .jsonl or .ndjson; each of
+    them also .gz or .zst; or .parquet.
+    """
     sae: OneOrMore[TrainableSparsifier] = "abstopk"
     width: int = Field(default=1024, ge=1)
     k: OneOrMore[Count] = 24

@@ -125,7 +125,7 @@ def corpus_of_index(session: Session, index_id: int | None) -> CorpusRecord | No
 def add_sequences(session: Session, corpus_id: int, rows: Iterable[SequenceRow]) -> None:
     """Store windows, a thousand or so per transaction; windows already stored stay as they are.
 
-    A fingerprint stands for one content, so an interrupted writer may simply start again.
+    A fingerprint stands for the very windows, so an interrupted writer may simply start again.
     """
     tuples = (
         (corpus_id, int(row.seq), int(row.document), int(row.start), row.tokens, row.token_bytes)

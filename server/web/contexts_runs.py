@@ -75,6 +75,8 @@ class RunPage:
     facts: Sequence[Fact]
     times: Sequence[Choice]
     results: Sequence[Link]
+    warning: str
+    """What its maker should know of a run that is done; "" where there is nothing."""
     curves: Sequence[Curve]
     can_resume: bool
     last_point: float | None

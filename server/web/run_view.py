@@ -75,6 +75,7 @@ def view_of(run: RunRecord, points: Sequence[PointRecord], ahead: int) -> RunPag
         ],
         times=_times(run),
         results=_results(run),
+        warning=str(result.get("warning", "")),
         curves=curves_of(points, max(run.total, points[-1].done) if points else run.total),
         can_resume=run.state in ("cancelled", "failed"),
         last_point=points[-1].done if points else None,

@@ -17,6 +17,7 @@ from server.store.language_models import get_model
 from server.store.session import Database
 from server.worker.library import open_sae, read_model, read_windows, require_sae
 from server.worker.progress import Progress
+from server.worker.reading import say_limit, usual_limit
 from server.worker.task_index import usual_text
 from server.worker.training.held_out import split
 
@@ -68,7 +69,10 @@ def evaluate_fidelity(
         model = get_model(session, record.model_id)
     lm = read_model(database, model.name if model else record.model)
     limit = record.config.get("text_tokens") if text is None else tokens
-    windows: Sequence[Window] = read_windows(lm, source, limit)
+    usual = usual_limit(source, limit)
+    if usual is not None:
+        yield say_limit(usual)
+    windows: Sequence[Window] = read_windows(lm, source, limit or usual)
     if text is None:
         _, windows = split(windows)
     windows = Windows.gather(take_tokens(windows, tokens))

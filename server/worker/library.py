@@ -3,6 +3,7 @@
 The worker's shelf: finds artefacts by database key and enters new ones. Knows nothing of runs or HTTP.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,6 @@ from models.corpus import (
     take_tokens,
 )
 from models.evaluate.fidelity import Fidelity
-from models.hub_texts import is_hub
 from models.language_model import LanguageModel
 from models.sae import SparseAutoencoder
 from models.sae.checkpoint import WEIGHTS, load_sae, read_about, read_config
@@ -180,14 +180,6 @@ def enter_sae(
         )
 
 
-def text_limit(text: Path | str, tokens: int) -> int | None:
-    """How much of a text a training of `tokens` reads: a file whole, of a data set a quarter more.
-
-    A tenth is held out, and a data set may hold more than a disk.
-    """
-    return tokens + tokens // 4 if is_hub(text) else None
-
-
 def read_windows(lm: LanguageModel, text: Path | str, tokens: int | None = None) -> Windows:
     """The windows of a text or of `hf:NAME`, up to that many tokens. Raises ValueError when there are none."""
     windows = Windows.gather(take_tokens(make_windows(lm, read_documents(text)), tokens))
@@ -206,11 +198,12 @@ def open_corpus(
 ) -> Corpus:
     """Tokenise a text, store its windows once, and return them.
 
-    `tokens` takes the first windows up to that many tokens; the corpus is then one of its own.
+    Windows that differ from those stored, by what is read or how, are a corpus of their own.
+    `tokens` takes the first windows up to that many tokens; the corpus is then one of its own, too.
     `windows` are those of the text, where the caller has read them already.
     """
     windows = read_windows(lm, text, tokens) if windows is None else windows
-    mark = fingerprint(lm, text) + (f":{tokens}" if tokens is not None else "")
+    mark = _mark_of(lm, text, tokens, windows)
     with database.read() as session:
         known = find_corpus(session, model_id, mark)
     name = name_of(text)
@@ -238,6 +231,12 @@ def open_corpus(
         with database.write() as session:
             add_sequences(session, corpus_id, rows)
     return Corpus(corpus_id, name, windows, mark)
+
+
+def _mark_of(lm: LanguageModel, text: Path | str, tokens: int | None, windows: Windows) -> str:
+    """The text and the very windows, since a tokenizer may change and keep its vocabulary."""
+    mark = hashlib.sha256(f"{fingerprint(lm, text)} {windows.digest}".encode()).hexdigest()
+    return mark if tokens is None else f"{mark}:{tokens}"
 
 
 def reopen_corpus(database: Database, record: CorpusRecord) -> Corpus:

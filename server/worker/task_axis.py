@@ -26,6 +26,7 @@ from server.worker.library import (
     reopen_corpus,
 )
 from server.worker.progress import Progress, TaskContext
+from server.worker.reading import finish, say_limit, usual_limit
 
 MOMENT_WINDOWS = 128
 """Windows, spread over the text, whose mean is the axis's zero."""
@@ -43,9 +44,10 @@ def run_axis(context: TaskContext, request: AxisRequest) -> Iterator[Progress]:
     found = difference_in_mean(
         read_texts(lm, None, layer, sides.a, sides.b, is_train=sides.is_train)
     )
-    yield Progress(0, 1, "opening the text to index on")
+    usual = None if request.text is None else usual_limit(request.text, request.tokens)
+    yield Progress(0, 1, "opening the text to index on") if usual is None else say_limit(usual)
     model_id = enter_model(context.database, lm, request.model)
-    corpus = _open_corpus(context.database, lm, model_id, layer, request)
+    corpus = _open_corpus(context.database, lm, model_id, layer, request, usual)
     if record is None:
         spread = corpus.windows[:: max(1, len(corpus.windows) // MOMENT_WINDOWS)]
         sae = axes_as_sae([found], *text_moments(lm, layer, spread))
@@ -73,7 +75,7 @@ def run_axis(context: TaskContext, request: AxisRequest) -> Iterator[Progress]:
         "auc_high": found.auc.high,
         "held_out_texts": found.auc.texts,
     }
-    yield Progress(corpus.tokens, corpus.tokens, f"{name} is in the library", result)
+    yield finish(corpus, f"{name} is in the library", result, usual)
 
 
 def _entry(request: AxisRequest, sides: Sides, found: Direction) -> dict[str, Any]:
@@ -100,10 +102,16 @@ def _text_of(database: Database, corpus: Corpus) -> dict[str, Any]:
 
 
 def _open_corpus(
-    database: Database, lm: LanguageModel, model_id: int, layer: int, request: AxisRequest
+    database: Database,
+    lm: LanguageModel,
+    model_id: int,
+    layer: int,
+    request: AxisRequest,
+    usual: int | None,
 ) -> Corpus:
     if request.text is not None:
-        return open_corpus(database, lm, model_id, pin_source(request.text), request.tokens)
+        limit = request.tokens or usual
+        return open_corpus(database, lm, model_id, pin_source(request.text), limit)
     known = _indexed_text(database, model_id, layer)
     if known is not None:
         return reopen_corpus(database, known)

@@ -23,6 +23,7 @@ from server.worker.library import (
     read_windows,
 )
 from server.worker.progress import Progress, TaskContext
+from server.worker.reading import finish, say_limit, usual_limit
 
 MEASURED_SHARE = 0.1
 MEASURED_WINDOWS = 400
@@ -43,9 +44,13 @@ def run_import(context: TaskContext, request: ImportRequest) -> Iterator[Progres
     _check_fit(lm, layer, sae.config, request)
     usual = _usual_name(lm, layer, fetched, sae.config)
     name, record = settle_name(context, request.name, usual, "imported")
-    windows = read_windows(lm, text, request.tokens)
+    usual = usual_limit(text, request.tokens)
+    limit = request.tokens or usual
+    if usual is not None:
+        yield say_limit(usual)
+    windows = read_windows(lm, text, limit)
     model_id = enter_model(context.database, lm, request.model)
-    corpus = open_corpus(context.database, lm, model_id, text, request.tokens, windows)
+    corpus = open_corpus(context.database, lm, model_id, text, limit, windows)
     if record is None:
         yield Progress(0, corpus.tokens, "measuring on the last windows of the text")
         fidelity = measure_fidelity(lm, layer, sae, _last_windows(windows))
@@ -68,7 +73,7 @@ def run_import(context: TaskContext, request: ImportRequest) -> Iterator[Progres
         "width": sae.config.d_sae,
         **record.config["fidelity"],
     }
-    yield Progress(corpus.tokens, corpus.tokens, f"{name} is in the library", result)
+    yield finish(corpus, f"{name} is in the library", result, usual)
 
 
 def _text(database: Database, request: ImportRequest) -> Path | str:

@@ -11,6 +11,7 @@ from server.store.saes import SaeRecord
 from server.worker.indexing import Indexing, Target
 from server.worker.library import DEMO_TEXT, load_model, open_corpus, open_sae, require_sae
 from server.worker.progress import Progress, TaskContext
+from server.worker.reading import finish, say_limit, usual_limit
 
 
 def run_index_task(context: TaskContext, request: IndexRequest) -> Iterator[Progress]:
@@ -27,10 +28,13 @@ def run_index_task(context: TaskContext, request: IndexRequest) -> Iterator[Prog
     else:
         text = usual_text(records[0])
         tokens = tokens or records[0].config.get("text_tokens")
+    usual = usual_limit(text, tokens)
     yield Progress(0, 1, "loading the language model")
     lm, model_id = load_model(context.database, _source(context, records[0]))
     targets = [target_of(context, record) for record in records]
-    corpus = open_corpus(context.database, lm, model_id, text, tokens)
+    if usual is not None:
+        yield say_limit(usual)
+    corpus = open_corpus(context.database, lm, model_id, text, tokens or usual)
     indexing = Indexing(context.database, lm, targets, corpus, context)
     yield from indexing.advance(len(corpus.windows))
     yield from indexing.publish()
@@ -40,7 +44,7 @@ def run_index_task(context: TaskContext, request: IndexRequest) -> Iterator[Prog
         "tokens": corpus.tokens,
         "windows": len(corpus.windows),
     }
-    yield Progress(corpus.tokens, corpus.tokens, "indexed", result)
+    yield finish(corpus, "indexed", result, usual)
 
 
 def target_of(context: TaskContext, record: SaeRecord) -> Target:

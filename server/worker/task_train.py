@@ -21,9 +21,9 @@ from server.worker.library import (
     open_corpus,
     read_model,
     read_windows,
-    text_limit,
 )
 from server.worker.progress import Progress, TaskContext
+from server.worker.reading import text_limit
 from server.worker.task_index import target_of
 from server.worker.task_map import map_steps
 from server.worker.training.entering import Home, enter_trained, find_entered

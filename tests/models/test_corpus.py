@@ -1,8 +1,18 @@
 """Windows and their limits."""
 
-import numpy as np
+from pathlib import Path
 
-from models.corpus import batch_windows, fingerprint, make_windows, pad, take_tokens
+import numpy as np
+import pytest
+
+from models.corpus import (
+    READING_VERSION,
+    batch_windows,
+    fingerprint,
+    make_windows,
+    pad,
+    take_tokens,
+)
 from models.language_model import LanguageModel
 
 
@@ -33,10 +43,15 @@ def test_take_tokens_stops_behind_the_limit(windows) -> None:
     assert total - len(taken[-1].tokens) < 100
 
 
-def test_the_fingerprint_changes_with_the_text(tmp_path, lm: LanguageModel) -> None:
+def test_the_fingerprint_changes_with_the_text_and_with_how_it_is_read(
+    tmp_path: Path, lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.txt"
     path.write_text("One.")
     first = fingerprint(lm, path)
     assert fingerprint(lm, path) == first
     path.write_text("Two.")
-    assert fingerprint(lm, path) != first
+    second = fingerprint(lm, path)
+    assert second != first
+    monkeypatch.setattr("models.corpus.READING_VERSION", READING_VERSION + 1)
+    assert fingerprint(lm, path) not in (first, second)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from models.corpus import bos_policy, fingerprint, make_windows, packing_policy
 from models.hub_texts import HubText, parse_hub
 from models.language_model import LanguageModel
 from models.text_extra import require_data_extra
-from models.texts import name_of, read_documents, split_column
+from models.texts import name_of, pin_source, read_documents, split_column
 
 
 def write_jsonl(path: Path, texts: list[str], column: str = "text") -> Path:
@@ -77,6 +78,53 @@ def test_a_text_file_is_read_one_document_at_a_time(tmp_path: Path, end: str) ->
     tracemalloc.stop()
     assert found == 400
     assert peak < path.stat().st_size / 4
+
+
+@pytest.mark.parametrize("blank", ["\n", " \n", "\t \n", "\r\n"])
+def test_a_line_of_spaces_parts_documents_as_an_empty_one_does(tmp_path: Path, blank: str) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(f"One.\n{blank}Two.\n".encode())
+    assert list(read_documents(path)) == ["One.", "Two."]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", "One.\n\nTwo."),
+        ("a.txt", "<|endoftext|>\nOne.\n<|endoftext|>\nTwo."),
+        ("a.jsonl", '{"text": "One."}\n{"text": "Two."}\n'),
+    ],
+)
+def test_a_byte_order_mark_is_no_part_of_the_text(
+    tmp_path: Path, name: str, content: str, pack: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / (name if pack is bytes else f"{name}.gz")
+    path.write_bytes(pack(content.encode("utf-8-sig")))
+    assert list(read_documents(path)) == ["One.", "Two."]
+
+
+@pytest.mark.parametrize("name", ["a.JSONL", "a.ndjson", "a.Ndjson.GZ", "a.jsonl.Gz"])
+def test_json_lines_have_other_endings_too(tmp_path: Path, name: str, lm: LanguageModel) -> None:
+    path = tmp_path / name
+    content = b'{"text": "One.", "story": "Two."}\n'
+    path.write_bytes(gzip.compress(content) if name.lower().endswith(".gz") else content)
+    assert list(read_documents(path)) == ["One."]
+    assert list(read_documents(f"{path}#story")) == ["Two."]
+    assert fingerprint(lm, path) != fingerprint(lm, f"{path}#story")
+
+
+def test_a_parquet_file_may_be_called_in_capitals(tmp_path: Path) -> None:
+    assert list(read_documents(write_parquet(tmp_path / "A.PARQUET", ["One."]))) == ["One."]
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.CSV", "a.tsv.gz"])
+def test_tables_that_are_not_read_are_not_taken_for_prose(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"[]")
+    for act in (lambda: list(read_documents(path)), lambda: pin_source(str(path))):
+        with pytest.raises(ValueError, match=r"is not read: write .*\.jsonl"):
+            act()
 
 
 def test_halves_of_characters_are_mended(tmp_path: Path, lm: LanguageModel) -> None:
@@ -173,6 +221,12 @@ def test_a_data_set_streams_the_split_and_column_asked_for(folder: Path) -> None
         list(read_documents(f"hf:{folder}#story"))
     with pytest.raises(ValueError, match="cannot be read"):
         list(read_documents(f"hf:{folder}:nowhere"))
+
+
+def test_a_column_of_a_data_set_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train.parquet", ["One."])
+    with pytest.raises(ValueError, match=r"row 1 of .* holds int in id, not text"):
+        list(read_documents(f"hf:{tmp_path}#id"))
 
 
 def test_a_data_set_of_parquet_files_streams_too(tmp_path: Path) -> None:

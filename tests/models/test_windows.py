@@ -44,6 +44,27 @@ def test_slices_of_slices_are_those_of_a_list(lengths, first, last, step, begin,
     ]
 
 
+def test_the_digest_is_of_all_that_the_windows_hold():
+    first = Window(1, 5, np.array([7, 8], dtype=np.int32))
+    others = [
+        Window(2, 5, first.tokens),
+        Window(1, 6, first.tokens),
+        Window(1, 5, first.tokens[:1]),
+        Window(1, 5, first.tokens + 1),
+    ]
+    digests = [Windows.gather([window]).digest for window in (first, *others)]
+    assert len(set(digests)) == len(digests)
+    assert Windows.gather([first]).digest == digests[0]
+
+
+def test_the_digest_of_a_view_is_that_of_its_windows_alone():
+    listed = windows_of([3, 1, 2])
+    gathered = Windows.gather(listed)
+    assert gathered[1:].digest == Windows.gather(listed[1:]).digest
+    assert gathered[::-1].digest == Windows.gather(listed[::-1]).digest
+    assert gathered[:].digest == gathered.digest != gathered[1:].digest
+
+
 def test_beyond_the_end_is_an_index_error():
     with pytest.raises(IndexError):
         Windows.gather(windows_of([3, 1]))[2]

@@ -64,6 +64,14 @@ def test_each_line_of_a_file_is_a_text(
     assert (shown["kind"], shown["state"], shown["sae"], shown["auc"]) == ("axis", "done", 7, 0.9)
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_text(asked: list[Message]) -> None:
+    hot = Path("hot.txt")
+    hot.write_text(hot.read_text(), encoding="utf-8-sig")
+    lists = ["--plus", "hot.txt", "--minus", "cold.txt"]
+    assert main(["axis", "--name", "heat", *lists, "--json"]) == 0
+    assert asked[0].plus[0] == "hot day 0"  # type: ignore[attr-defined]
+
+
 def test_a_contrast_needs_no_file(asked: list[Message]) -> None:
     assert main(["axis", "--name", "g", "--contrast", "gender", "--json"]) == 0
     assert asked == [AxisRequest(name="g", contrast="gender")]

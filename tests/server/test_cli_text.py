@@ -54,7 +54,11 @@ def test_standard_input_is_kept_under_the_hash_of_its_bytes(settings: Settings) 
     [
         (b'{"text": "One."}\n{"text": "Two."}\n', ".jsonl"),
         (b'\n{"text": "' + b"long " * 20_000 + b'"}\n', ".jsonl"),
+        (b'\xef\xbb\xbf{"text": "One."}\n', ".jsonl"),
+        pytest.param(b'{"text": ' + b"[" * 50_000 + b"\n", ".jsonl", id="deep"),
+        pytest.param(b'{"n": ' + b"1" * 5_000 + b"}\n", ".jsonl", id="digits"),
         (b"{He said} nothing.\n", ".txt"),
+        (b"\xef\xbb\xbfOne.", ".txt"),
         (b"One.", ".txt"),
     ],
 )

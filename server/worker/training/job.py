@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from models.language_model import LanguageModel
 from models.train import TrainStep
 from server.protocol import TrainRequest
-from server.worker.library import text_limit
 from server.worker.progress import Progress
+from server.worker.reading import text_limit
 from server.worker.training.folder import RunFolder
 from server.worker.training.recipes import Planned, sink_policy
 

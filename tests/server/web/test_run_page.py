@@ -70,6 +70,17 @@ def test_a_finished_training_links_to_its_sae(
     assert not soup.select("form[method=post]")
 
 
+def test_a_finished_run_shows_what_it_warns_of(
+    page: Page, sqlite_database: Database, sqlite_world: World
+):
+    with sqlite_database.write() as session:
+        run = claim_run(session, create_run(session, "index", {"saes": [sqlite_world.abstopk]}))
+        assert run is not None
+        finish_run(session, run, "done", {"warning": "the text is <one> document"})
+    assert page(f"/run/{run.id}").select_one(".notice").text == "the text is <one> document"
+    assert not page(f"/run/{training(sqlite_database, sae=sqlite_world.abstopk)}").select(".notice")
+
+
 def test_a_failed_run_says_why_and_can_be_resumed(
     client: TestClient, page: Page, sqlite_database: Database, sqlite_world: World
 ):

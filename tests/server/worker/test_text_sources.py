@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from models.texts import pin_source
-from server.store.corpora import get_corpus
+from models.windows import Windows
+from server.store.corpora import get_corpus, get_sequences
 from server.store.saes import SaeRecord, get_sae
 from server.store.session import Database
-from server.worker.library import enter_model, open_corpus, text_limit
+from server.worker.library import enter_model, open_corpus
 from server.worker.task_index import usual_text
 from tests.builders import World
 from tests.models.tiny import TEXTS, tiny_lm
@@ -50,6 +51,27 @@ def test_a_data_set_is_a_corpus_of_its_own_with_its_policies(
     assert 30 <= cut.tokens < record.tokens
 
 
+def test_windows_that_are_not_those_stored_are_a_corpus_of_their_own(
+    sqlite_database: Database, folder: Path
+) -> None:
+    """The text, its model and the vocabulary are the same; the tokenizer parts words otherwise."""
+    lm, text = tiny_lm(), folder / "train.jsonl"
+    model_id = enter_model(sqlite_database, lm, "tiny")
+    source = f"{text}#story"
+    before = open_corpus(sqlite_database, lm, model_id, source)
+    read = list(before.windows)
+    other = Windows.gather([replace(read[0], tokens=read[0].tokens[::-1].copy()), *read[1:]])
+    after = open_corpus(sqlite_database, lm, model_id, source, windows=other)
+    again = open_corpus(sqlite_database, lm, model_id, source)
+
+    with sqlite_database.read() as session:
+        stored = get_sequences(session, after.id, [0])[0].token_ids
+        kept = get_sequences(session, before.id, [0])[0].token_ids
+    assert again.id == before.id != after.id
+    assert again.fingerprint == before.fingerprint != after.fingerprint
+    assert (kept, stored) == (read[0].tokens.tolist(), other[0].tokens.tolist())
+
+
 def test_the_text_of_a_training_is_found_again(
     sqlite_database: Database, sqlite_world: World, tmp_path: Path
 ) -> None:
@@ -67,8 +89,3 @@ def test_the_text_of_a_training_is_found_again(
     assert of("hf:a/b:test#story") == "hf:a/b:test#story"
     with pytest.raises(ValueError, match="not here any more"):
         of(str(tmp_path / "gone.txt"))
-
-
-def test_a_file_is_read_whole_and_of_a_data_set_a_quarter_more_than_is_trained_on() -> None:
-    assert text_limit(Path("a.txt"), 1_000) is None
-    assert text_limit("hf:a/b", 1_000) == 1_250
