@@ -88,6 +88,7 @@ class SaePage:
     more_open: bool
     columns: Sequence[Column]
     rows: Sequence[Row]
+    found: str
     start: int
     total: int
     is_total_exact: bool
