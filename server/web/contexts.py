@@ -221,9 +221,10 @@ class DocsPage:
 
 @dataclass(frozen=True)
 class ErrorPage:
-    """One sentence about what is wrong; `retry` is an address worth trying again."""
+    """One sentence about what is wrong; `retry` is an address worth trying again, `more` where to look."""
 
     status: int
     title: str
     detail: str
     retry: str
+    more: Link | None

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from server.leaving import CLOSED, ReaderLeft
-from server.web.contexts import ErrorPage
+from server.web.contexts import ErrorPage, Link
 from server.web.policies import HEADERS, POLICY
 from server.web.render import Renderer
 from server.web.responses import Json
@@ -87,8 +87,13 @@ def error_response(
     renderer: Renderer = request.app.state.renderer
     query = f"?{request.url.query}" if request.url.query else ""
     retry = f"{request.url.path}{query}" if status in (429, 503, 504) else ""
+    is_run = status == 404 and request.url.path.startswith("/run/")
     context = ErrorPage(
-        status=status, title=TITLES.get(status, "Not possible"), detail=detail, retry=retry
+        status=status,
+        title=TITLES.get(status, "Not possible"),
+        detail=detail,
+        retry=retry,
+        more=Link("Runs", "/runs") if is_run else None,
     )
     response = renderer.page(request, "error.html", context, status=status)
     response.headers.update(headers or {})

@@ -6,7 +6,14 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from sqlalchemy.orm import Session
 
-from server.store.maps import COLUMNS, MapRecord, get_map, index_revision, map_columns, opposition_null_95
+from server.store.maps import (
+    COLUMNS,
+    MapRecord,
+    get_map,
+    index_revision,
+    map_columns,
+    opposition_null_95,
+)
 from server.store.saes import SaeRecord
 from server.web.deps import SaeDep, SessionDep
 from server.web.responses import column_pieces, csv_response

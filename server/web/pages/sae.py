@@ -83,7 +83,9 @@ def found_of(page: FeaturePage, width: int) -> str:
     """How many features the filters leave, of how many: `32`, `3 of 32 match`."""
     if page.is_total_exact and page.total == width:
         return count(width)
-    return f"{'' if page.is_total_exact else 'more than '}{count(page.total)} of {count(width)} match"
+    return (
+        f"{'' if page.is_total_exact else 'more than '}{count(page.total)} of {count(width)} match"
+    )
 
 
 def read_mini_map(session: Session, sae: SaeRecord) -> MiniMap | None:
