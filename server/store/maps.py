@@ -10,7 +10,14 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from server.store.encoding import decode_numbers, encode_numbers, finite, finite_or_none, load_json, now
+from server.store.encoding import (
+    decode_numbers,
+    encode_numbers,
+    finite,
+    finite_or_none,
+    load_json,
+    now,
+)
 from server.store.saes import SaeRecord
 from server.store.tables import Feature, FeatureIndex, Map, Sae
 

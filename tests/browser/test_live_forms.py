@@ -88,7 +88,9 @@ def test_what_sorts_and_pages_a_table_leads_to_the_table_and_back(page: Page):
     page.locator("a[rel=next]").click()
     expect(page).to_have_url(re.compile("start=11#features$"))
     below = page.locator(".masthead").bounding_box()["height"]
-    page.wait_for_function("() => document.querySelector('#features').getBoundingClientRect().y < 200")
+    page.wait_for_function(
+        "() => document.querySelector('#features').getBoundingClientRect().y < 200"
+    )
     assert below <= heading.bounding_box()["y"] < below + 60
     page.locator("th a", has_text="Balance").click()
     expect(page).to_have_url(re.compile("sort=pole_balance.*#features$"))

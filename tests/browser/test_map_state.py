@@ -63,4 +63,6 @@ def test_a_map_without_scores_of_opposition_says_so(page: Page):
     page.goto("/sae/1/map?colour=opposition")
     said = page.locator("[data-role=legend]")
     expect(said).to_contain_text("has not been scored", timeout=120_000)
-    assert set(page.evaluate("document.querySelector('.map-plot').data[0].marker.symbol")) == {"circle"}
+    assert set(page.evaluate("document.querySelector('.map-plot').data[0].marker.symbol")) == {
+        "circle"
+    }

@@ -45,7 +45,9 @@ CONFIGS = {
 DEMO = cast(ModelRecord, SimpleNamespace(is_demo=True, source="demo"))
 
 
-def script(shelf: Shelf, edits: list[Edit], hook: str, model: ModelRecord = DEMO, **changes: Any) -> str:
+def script(
+    shelf: Shelf, edits: list[Edit], hook: str, model: ModelRecord = DEMO, **changes: Any
+) -> str:
     """The script of these edits."""
     saes = [cast(SaeRecord, SimpleNamespace(name="sae", hook=hook, model_id=1)) for _ in edits]
     query = SteerQuery(**changes)
@@ -191,4 +193,6 @@ def test_a_script_without_its_models_folder_asks_for_it(folder: str, tmp_path: P
     command = [sys.executable, str(file), "--model", folder]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == f"the model folder {folder} is not here: give --model, a folder or hub id\n"
+    assert (
+        done.stderr == f"the model folder {folder} is not here: give --model, a folder or hub id\n"
+    )
