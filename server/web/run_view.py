@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from frontend.filters import number
+from frontend.filters import fixed, number, percent
 from server.store.run_points import PointRecord
 from server.store.runs import RunRecord
 from server.web.asking import KINDS, LINES
@@ -29,15 +29,16 @@ TITLES = {
 }
 ALWAYS = ("model", "layer", "sae", "saes", "width", "k", "tokens", "seed", "text", "source")
 MEASURES = (
-    ("nmse", "nMSE", "Share of the variance that is not reconstructed"),
-    ("loss_recovered", "Loss recovered", "Share of the model's loss that the SAE keeps"),
-    ("l0", "L0", "Features a token uses"),
+    ("nmse", "nMSE", "Share of the variance that is not reconstructed", fixed),
+    ("loss_recovered", "Loss recovered", "Share of the model's loss that the SAE keeps", percent),
+    ("l0", "L0", "Features a token uses", lambda value: fixed(value, 1)),
     (
         "auc",
         "Held-out AUC",
         "How often a text of the + list, not used for the axis, projects higher",
+        fixed,
     ),
-    ("cosine", "Cosine", "Between a state and its reconstruction"),
+    ("cosine", "Cosine", "Between a state and its reconstruction", fixed),
 )
 
 
@@ -69,8 +70,8 @@ def view_of(run: RunRecord, points: Sequence[PointRecord], ahead: int) -> RunPag
         percent="" if run.share is None else f"{100 * run.share:.0f} %",
         asked=[Fact(name.replace("_", " "), _text(value)) for name, value in asked_of(run).items()],
         facts=[
-            Fact(title, number(result[name], 3), help)
-            for name, title, help in MEASURES
+            Fact(title, show(result[name]), help)
+            for name, title, help, show in MEASURES
             if isinstance(result.get(name), int | float)
         ],
         times=_times(run),

@@ -48,7 +48,7 @@ def test_a_run_at_work_shows_progress_curves_and_a_way_to_stop_it(
     assert "trained 50 tokens" in soup.text
     assert [title.text for title in soup.select(".run-curves h2")] == ["nMSE", "L0", "Dead poles"]
     assert len(soup.select(".run-curves figure")[2].select(".curve-line")) == 2
-    assert "0.8 to 0.4" in soup.select_one(".run-curves svg")["aria-label"]
+    assert "0.800 to 0.400" in soup.select_one(".run-curves svg")["aria-label"]
     assert soup.select_one(f"form[action='/run/{run_id}/cancel']")
     assert not soup.select("form[action$=resume]")
 
