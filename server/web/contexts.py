@@ -131,6 +131,14 @@ class Preset:
 
 
 @dataclass(frozen=True)
+class Neighbours:
+    """Features that point one way, and why there are none."""
+
+    rows: Sequence[Mapping[str, Any]]
+    why_empty: str
+
+
+@dataclass(frozen=True)
 class FeaturePage:
     """One feature, its two halves in the order − and +."""
 
@@ -145,8 +153,8 @@ class FeaturePage:
     histogram: HistogramView | None
     logits: Plot | None
     halves: Sequence[Half]
-    aligned: Sequence[Mapping[str, Any]]
-    opposed: Sequence[Mapping[str, Any]]
+    aligned: Neighbours
+    opposed: Neighbours
     together: Mapping[str, Any] | None
     explanation: Mapping[str, Any] | None
     intervals: Sequence[IntervalRow]
