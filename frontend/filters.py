@@ -17,13 +17,16 @@ _VISIBLE = {"\n": "↵", "\r": "␍", "\t": "⇥"}
 
 
 def signed(value: float | None, digits: int = 2) -> str:
-    """A number that always shows its sign: `+3.20`, `−3.20`, and plain `0` for zero."""
+    """A number that always shows its sign: `+3.20`, `−3.20`, and plain `0` for zero.
+
+    What is not zero but rounds to it is `0.00`: a sign before it would say more than is shown.
+    """
     if value is None or not math.isfinite(value):
         return EMPTY
     if value == 0:
         return "0"
     text = f"{abs(value):.{digits}f}"
-    return f"{'+' if value > 0 else MINUS}{text}"
+    return text if float(text) == 0 else f"{'+' if value > 0 else MINUS}{text}"
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -37,10 +40,11 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def fixed(value: float | None, digits: int = 3) -> str:
-    """A number with exactly `digits` decimals, for a column; a dash where there is none."""
+    """A number with exactly `digits` decimals, as one kind of figure has everywhere; or a dash."""
     if value is None or not math.isfinite(value):
         return EMPTY
-    return f"{MINUS if value < 0 else ''}{abs(value):,.{digits}f}"
+    text = f"{abs(value):,.{digits}f}"
+    return f"{MINUS}{text}" if value < 0 and text.strip("0.") else text
 
 
 def count(value: int | float | None) -> str:
@@ -74,9 +78,10 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 def spoken(value: float | None, digits: int = 2) -> str:
     """A signed number as a screen reader should say it: `minus 3.2`."""
-    if value is None or value == 0:
+    text = f"{abs(value or 0):.{digits}f}"
+    if value is None or float(text) == 0:
         return "zero"
-    text = f"{abs(value):.{digits}f}".rstrip("0").rstrip(".")
+    text = text.rstrip("0").rstrip(".") if "." in text else text
     return f"{'plus' if value > 0 else 'minus'} {text}"
 
 

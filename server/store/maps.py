@@ -10,7 +10,14 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from server.store.encoding import decode_numbers, encode_numbers, finite, finite_or_none, now
+from server.store.encoding import (
+    decode_numbers,
+    encode_numbers,
+    finite,
+    finite_or_none,
+    load_json,
+    now,
+)
 from server.store.saes import SaeRecord
 from server.store.tables import Feature, FeatureIndex, Map, Sae
 
@@ -110,6 +117,13 @@ def index_revision(session: Session, sae: SaeRecord) -> int:
     """How often a column of the published index has changed since; 0 where there is none."""
     query = select(FeatureIndex.revision).where(FeatureIndex.id == sae.published_index_id)
     return session.scalars(query).one_or_none() or 0
+
+
+def opposition_null_95(session: Session, sae: SaeRecord) -> float | None:
+    """What 95 % of the poles of strangers stay below; None where opposition was not measured."""
+    query = select(FeatureIndex.null_summary).where(FeatureIndex.id == sae.published_index_id)
+    summary = session.scalars(query).one_or_none()
+    return load_json(summary).get("null_95") if summary else None
 
 
 def get_map(session: Session, sae: SaeRecord, metric: str | None = None) -> MapRecord | None:

@@ -81,10 +81,15 @@ def get_run(session: Session, run_id: int) -> RunRecord | None:
 
 
 def list_runs(
-    session: Session, states: Collection[RunState] | None = None, limit: int = 50
+    session: Session,
+    states: Collection[RunState] | None = None,
+    limit: int = 50,
+    before: int | None = None,
 ) -> list[RunRecord]:
-    """Runs, newest first, in all states or only in these."""
+    """Runs, newest first, in all states or only in these; `before`: those older than this one."""
     query = select(*_COLUMNS).order_by(Run.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(Run.id < before)
     if states is not None:
         query = query.where(Run.state.in_(states))
     return [_record(row) for row in session.execute(query)]

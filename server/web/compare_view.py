@@ -6,7 +6,7 @@ Knows the protocol's messages and the library's rows; no HTML and no model.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from frontend.filters import count, fixed, number, percent, short_count, sparsifier_name
+from frontend.filters import count, fixed, percent, short_count, sparsifier_name
 from server.protocol import CompareResponse, Fragment
 from server.protocol.compare import FRAGMENT_COSINE
 from server.store.saes import SaeSummary
@@ -83,7 +83,7 @@ def figure_rows(saes: Sequence[SaeSummary]) -> list[FigureRow]:
         ("width", lambda sae: count(sae.width), ""),
         ("k", lambda sae: count(sae.k), "how many features fire per token, for those that fix it"),
         ("nMSE", lambda sae: fixed(sae.nmse), "normalised mean squared error on held-out text: 0 is perfect, 1 is the mean"),
-        ("L0", lambda sae: number(sae.l0, 1), "features that fire per token"),
+        ("L0", lambda sae: fixed(sae.l0, 1), "features that fire per token"),
         ("loss recovered", lambda sae: percent(sae.loss_recovered), "of the language model's loss, by the reconstruction"),
         ("live", lambda sae: percent(sae.live), "features that fired on the indexed text"),
         ("two-sided", lambda sae: percent(sae.two_sided), "of the live ones, fired at least 20 times on either side"),

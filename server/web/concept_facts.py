@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from frontend.filters import number, percent
+from frontend.filters import fixed, percent
 from server.store.concept_scores import ConceptScoreRow, list_concept_scores
 from server.store.saes import SaeRecord
 from server.web.contexts import Fact
@@ -33,9 +33,9 @@ def _made(axis: Mapping[str, Any], pole: str) -> Fact:
     side = axis["side_a" if pole == "+" else "side_b"] or pole
     note = f"how often a text of the side {side} that did not make the axis projects higher"
     if "auc_low" not in axis:
-        return Fact("held-out AUC", number(axis["auc"]), note)
-    interval = f"[{number(axis['auc_low'])}, {number(axis['auc_high'])}]"
-    return Fact("held-out AUC", f"{number(axis['auc'])} {interval}", f"{note}, of {axis['texts']}")
+        return Fact("held-out AUC", fixed(axis["auc"]), note)
+    interval = f"[{fixed(axis['auc_low'])}, {fixed(axis['auc_high'])}]"
+    return Fact("held-out AUC", f"{fixed(axis['auc'])} {interval}", f"{note}, of {axis['texts']}")
 
 
 def _fact(row: ConceptScoreRow, sign: int) -> Fact:

@@ -88,6 +88,7 @@ class SaePage:
     more_open: bool
     columns: Sequence[Column]
     rows: Sequence[Row]
+    found: str
     start: int
     total: int
     is_total_exact: bool
@@ -130,6 +131,14 @@ class Preset:
 
 
 @dataclass(frozen=True)
+class Neighbours:
+    """Features that point one way, and why there are none."""
+
+    rows: Sequence[Mapping[str, Any]]
+    why_empty: str
+
+
+@dataclass(frozen=True)
 class FeaturePage:
     """One feature, its two halves in the order − and +."""
 
@@ -144,8 +153,8 @@ class FeaturePage:
     histogram: HistogramView | None
     logits: Plot | None
     halves: Sequence[Half]
-    aligned: Sequence[Mapping[str, Any]]
-    opposed: Sequence[Mapping[str, Any]]
+    aligned: Neighbours
+    opposed: Neighbours
     together: Mapping[str, Any] | None
     explanation: Mapping[str, Any] | None
     intervals: Sequence[IntervalRow]
@@ -220,9 +229,10 @@ class DocsPage:
 
 @dataclass(frozen=True)
 class ErrorPage:
-    """One sentence about what is wrong; `retry` is an address worth trying again."""
+    """One sentence about what is wrong; `retry` is an address worth trying again, `more` where to look."""
 
     status: int
     title: str
     detail: str
     retry: str
+    more: Link | None

@@ -64,6 +64,28 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class RunRow:
+    """One run of the list: what it was to do, how it stands or ended, when it was asked for."""
+
+    url: str
+    name: str
+    what: str
+    state: str
+    status: str
+    note: str
+    asked_at: str
+
+
+@dataclass(frozen=True)
+class RunsPage:
+    """Runs of every state, the newest first; the addresses are None at either end."""
+
+    rows: Sequence[RunRow]
+    newest_url: str | None
+    older_url: str | None
+
+
+@dataclass(frozen=True)
 class RunPage:
     """One run: what was asked, how far it is, what it measured, what came of it."""
 

@@ -21,6 +21,16 @@ class Slider:
     ticks: Sequence[int]
     neutral: int
 
+    @property
+    def is_minus_closed(self) -> bool:
+        """Whether there is nothing below the neutral position: the − pole never fires."""
+        return self.low >= self.neutral
+
+    @property
+    def is_plus_closed(self) -> bool:
+        """Whether there is nothing above the neutral position: the + pole never fires."""
+        return self.high <= self.neutral
+
 
 @dataclass(frozen=True)
 class SteerEdit:

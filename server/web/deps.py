@@ -96,7 +96,7 @@ def numbered_run(session: SessionDep, run_id: int) -> RunRecord:
     """The run of the address; 404 with what to do if there is none."""
     run = get_run(session, run_id)
     if run is None:
-        raise HTTPException(404, f"There is no run {run_id}. /runs.json lists the newest.")
+        raise HTTPException(404, f"There is no run {run_id}. /runs lists those there are.")
     return run
 
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from server.leaving import CLOSED, ReaderLeft
-from server.web.contexts import ErrorPage
+from server.web.contexts import ErrorPage, Link
 from server.web.policies import HEADERS, POLICY
 from server.web.render import Renderer
 from server.web.responses import Json
@@ -34,6 +34,27 @@ TITLES = {
     503: "Not ready yet",
     504: "Taking too long",
 }
+_WHOLE = "it should be a whole number, not {input}"
+_NUMBER = "it should be a number, not {input}"
+WANTED = {
+    "missing": "it is missing",
+    "extra_forbidden": "there is no such field",
+    "int_parsing": _WHOLE,
+    "int_type": _WHOLE,
+    "int_from_float": _WHOLE,
+    "int_parsing_size": "it should be a smaller number",
+    "float_parsing": _NUMBER,
+    "float_type": _NUMBER,
+    "finite_number": "it should be a finite number",
+    "bool_parsing": "it should be 1 or 0, not {input}",
+    "greater_than_equal": "it should be at least {ge}",
+    "greater_than": "it should be more than {gt}",
+    "less_than_equal": "it should be at most {le}",
+    "less_than": "it should be less than {lt}",
+    "string_too_long": "it should have at most {max_length} characters",
+}
+"""What a field should be, by what pydantic calls the fault; of others its own words are given."""
+LONGEST_INPUT = 60
 NOT_FOUND = "There is no page at this address. The library lists what there is."
 BROKEN = "This is a fault of the server. Its log says what happened."
 
@@ -87,8 +108,13 @@ def error_response(
     renderer: Renderer = request.app.state.renderer
     query = f"?{request.url.query}" if request.url.query else ""
     retry = f"{request.url.path}{query}" if status in (429, 503, 504) else ""
+    is_run = status == 404 and request.url.path.startswith("/run/")
     context = ErrorPage(
-        status=status, title=TITLES.get(status, "Not possible"), detail=detail, retry=retry
+        status=status,
+        title=TITLES.get(status, "Not possible"),
+        detail=detail,
+        retry=retry,
+        more=Link("Runs", "/runs") if is_run else None,
     )
     response = renderer.page(request, "error.html", context, status=status)
     response.headers.update(headers or {})
@@ -105,10 +131,12 @@ def sentence_of(errors: Sequence[Any]) -> str:
     """The first thing wrong with a request, in plain words: `limit: it should be at most 200.`"""
     first = errors[0]
     where = ".".join(str(part) for part in first["loc"] if part not in ("query", "body", "path"))
-    what = "it is missing" if first["type"] == "missing" else first["msg"]
-    what = what.removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
-    if first["type"] == "extra_forbidden":
-        what = "there is no such field"
+    if first["type"] in WANTED:
+        given = f"“{str(first.get('input'))[:LONGEST_INPUT]}”"
+        what = WANTED[first["type"]].format_map({**first.get("ctx", {}), "input": given})
+    else:
+        what = first["msg"].removeprefix("Value error, ").rstrip(".")
+        what = what.replace("Input should", "it should", 1)
     if first["type"] == "json_invalid":
         where, what = "", "the body is not valid JSON"
     return f"{where}: {what}." if where else f"{what[:1].upper()}{what[1:]}."

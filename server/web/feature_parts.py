@@ -5,12 +5,12 @@ Knows the JSON of a feature, flipped or not; no HTML and no database.
 
 from bisect import bisect_left
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
 
 from frontend.filters import count, percent, pole_glyph, pole_name, signed, sparsifier_name
 from server.protocol import ONE_SIDED_SPARSIFIERS
 from server.store.saes import SaeRecord
-from server.web.contexts import Fact, Half, Preset
+from server.web.contexts import Fact, Half, Neighbours, Preset
 from server.web.feature_view import View
 from server.web.flip import OTHER
 from server.web.strips import context_view
@@ -59,6 +59,14 @@ def half_of(
         token_statistics=part["token_statistics"],
         why_empty="" if contexts else _why_empty(view, pole, sae, by),
     )
+
+
+def neighbours_of(view: View, side: Literal["aligned", "opposed"]) -> Neighbours:
+    """The stored neighbours that do point that way: of a few features even the last come far off."""
+    stored = view["neighbours"][side]
+    rows = [row for row in stored if (row["cosine"] > 0) == (side == "aligned") and row["cosine"]]
+    way = "the same way" if side == "aligned" else "the other way"
+    return Neighbours(rows, f"none points {way}" if stored else "none stored")
 
 
 def presets_of(view: View) -> list[Preset]:

@@ -22,6 +22,8 @@ class Drawn:
     pole: str
     count: int
     contexts: Sequence[ContextView]
+    is_turn: bool = False
+    """Whether each shows a change, from the token ahead to the drawn one."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ def turns_of(view: View, special_ids: Collection[int]) -> list[Drawn]:
             pole,
             view["poles"][pole]["turns"],
             _drawn(view["poles"][pole]["turning_points"], special_ids),
+            is_turn=True,
         )
         for pole in SIDES
     ]

@@ -6,7 +6,7 @@ Knows the names of figures and the size of a drawing; no page.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from frontend.filters import number, short_count
+from frontend.filters import fixed, short_count
 from server.store.run_points import PointRecord
 from server.web.contexts_runs import Curve, Line
 
@@ -51,22 +51,20 @@ def _curve(chart: _Chart, points: Sequence[PointRecord], end: float) -> Curve | 
         return None
     top = max(value for values in series.values() for _, value in values) or 1.0
     lines = [
-        Line(
-            _path(series[figure], end, top), way, name, number(series[figure][-1][1], chart.digits)
-        )
+        Line(_path(series[figure], end, top), way, name, fixed(series[figure][-1][1], chart.digits))
         for figure, way, name in chart.lines
         if series[figure]
     ]
     first = {figure: values[0][1] for figure, values in series.items() if values}
     said = "; ".join(
-        f"{line.name} from {number(first[figure], chart.digits)} to {line.value}"
+        f"{line.name} from {fixed(first[figure], chart.digits)} to {line.value}"
         for line, figure in zip(lines, first, strict=True)
     )
     return Curve(
         title=chart.title,
         help=chart.help,
         lines=lines,
-        top=number(top, chart.digits),
+        top=fixed(top, chart.digits),
         end=short_count(end),
         summary=f"{said}, after {short_count(end)} tokens",
     )

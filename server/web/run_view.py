@@ -1,4 +1,4 @@
-"""A run as its page shows it: what was asked, in words, what came of it, where it stands.
+"""Runs as their pages show them: what was asked, in words, what came of it, where it stands.
 
 Knows runs and their results; no HTML. Files of the server are shown by their names alone.
 """
@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from frontend.filters import number
+from frontend.filters import fixed, number, percent
 from server.store.run_points import PointRecord
 from server.store.runs import RunRecord
 from server.web.asking import KINDS, LINES
 from server.web.contexts import Choice, Fact, Link
-from server.web.contexts_runs import RunPage
+from server.web.contexts_runs import RunPage, RunRow
 from server.web.run_curves import curves_of
 
 _FIELDS = (
@@ -29,15 +29,16 @@ TITLES = {
 }
 ALWAYS = ("model", "layer", "sae", "saes", "width", "k", "tokens", "seed", "text", "source")
 MEASURES = (
-    ("nmse", "nMSE", "Share of the variance that is not reconstructed"),
-    ("loss_recovered", "Loss recovered", "Share of the model's loss that the SAE keeps"),
-    ("l0", "L0", "Features a token uses"),
+    ("nmse", "nMSE", "Share of the variance that is not reconstructed", fixed),
+    ("loss_recovered", "Loss recovered", "Share of the model's loss that the SAE keeps", percent),
+    ("l0", "L0", "Features a token uses", lambda value: fixed(value, 1)),
     (
         "auc",
         "Held-out AUC",
         "How often a text of the + list, not used for the axis, projects higher",
+        fixed,
     ),
-    ("cosine", "Cosine", "Between a state and its reconstruction"),
+    ("cosine", "Cosine", "Between a state and its reconstruction", fixed),
 )
 
 
@@ -64,13 +65,13 @@ def view_of(run: RunRecord, points: Sequence[PointRecord], ahead: int) -> RunPag
     result = run.result or {}
     return RunPage(
         run=run,
-        title=f"{TITLES.get(run.kind, run.kind.capitalize())} {run.id}",
+        title=_title(run),
         status=_status(run, ahead),
         percent="" if run.share is None else f"{100 * run.share:.0f} %",
         asked=[Fact(name.replace("_", " "), _text(value)) for name, value in asked_of(run).items()],
         facts=[
-            Fact(title, number(result[name], 3), help)
-            for name, title, help in MEASURES
+            Fact(title, show(result[name]), help)
+            for name, title, help, show in MEASURES
             if isinstance(result.get(name), int | float)
         ],
         times=_times(run),
@@ -81,6 +82,26 @@ def view_of(run: RunRecord, points: Sequence[PointRecord], ahead: int) -> RunPag
         last_point=points[-1].done if points else None,
         json_url=f"/run/{run.id}.json",
     )
+
+
+def row_of(run: RunRecord) -> RunRow:
+    """One line of the list of runs."""
+    asked = asked_of(run)
+    return RunRow(
+        url=f"/run/{run.id}",
+        name=_title(run),
+        what=", ".join(
+            f"{name.replace('_', ' ')} {_text(asked[name])}" for name in ALWAYS if name in asked
+        ),
+        state=run.state,
+        status="stopping" if run.is_active and run.cancel_requested else run.state,
+        note=run.error or run.message,
+        asked_at=run.created_at,
+    )
+
+
+def _title(run: RunRecord) -> str:
+    return f"{TITLES.get(run.kind, run.kind.capitalize())} {run.id}"
 
 
 def _status(run: RunRecord, ahead: int) -> str:

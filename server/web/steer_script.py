@@ -11,8 +11,8 @@ from server.store.language_models import ModelRecord
 from server.web.steer_view import SteerState
 
 ALONE = Path(__file__).with_name("steer_alone.txt")
-DEMO_FOLDER = "models/demo/lm"
-"""Where Dipole's own folder keeps the demo model."""
+DEMO_FOLDER = Path(__file__).parents[2] / "models" / "demo" / "lm"
+"""Where Dipole itself keeps the demo model; the web process does not import `models`."""
 
 
 def script_of(state: SteerState, model: ModelRecord) -> str:
@@ -37,11 +37,16 @@ def script_of(state: SteerState, model: ModelRecord) -> str:
             for entry in state.steered
         ],
     }
-    source = DEMO_FOLDER if model.is_demo else model.source
     filled = ALONE.read_text(encoding="utf-8")
-    filled = filled.replace("MODEL: str = ...", f"MODEL: str = {source!a}")
+    filled = filled.replace("MODEL: str = ...", f"MODEL: str = {_source_of(model)!a}")
     literal = pformat(request, width=96, sort_dicts=False)
     return filled.replace("REQUEST: dict = ...", f"REQUEST: dict = {_ascii(literal)}")
+
+
+def _source_of(model: ModelRecord) -> str:
+    """What transformers loads from any folder: a hub id, or a folder's whole path."""
+    folder = DEMO_FOLDER if model.is_demo else Path(model.source)
+    return str(folder.resolve()) if folder.is_dir() else model.source
 
 
 def _ascii(literal: str) -> str:

@@ -38,6 +38,8 @@ class ContextView:
     parts: Sequence[Part]
     is_whole: bool
     value: float
+    before: float | None
+    """The activation of the token ahead; None where the context begins."""
     mean: float
     tokens: int
     document: int
@@ -60,6 +62,7 @@ def context_view(
         parts=draw(0, length) if is_whole else _plain(context["tokens"], position),
         is_whole=is_whole,
         value=context["value"],
+        before=context["activations"][position - 1] if position else None,
         mean=context["mean"],
         tokens=length,
         document=context["document"],

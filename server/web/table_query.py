@@ -14,6 +14,9 @@ from server.store.feature_table import LONGEST_SEARCH, MOST_ROWS, SORTS
 FIRINGS_PER_POLE = 20
 """A feature counts as two-sided from so many firings of each sign."""
 
+TABLE = "#features"
+"""Where on the page of an SAE the table is: what sorts or pages it leads there, not to the top."""
+
 Sort = Literal[
     "feature", "density_pos", "density_neg", "density", "max_pos", "max_neg", "max",
     "pole_balance", "opposition", "consistency",
@@ -135,7 +138,7 @@ def _column(query: TableQuery, path: str, sort: str, name: str, text: str) -> Co
     return Column(
         name=name,
         numeric=sort != "max",
-        url=query.address(path, sort=sort, order=order, after=None, before=None, start=1),
+        url=query.address(path, sort=sort, order=order, after=None, before=None, start=1) + TABLE,
         help=text,
         aria_sort=("descending" if query.is_descending else "ascending") if is_sorted else None,
     )

@@ -192,7 +192,10 @@ def recover_one(
 
 
 def _reported(context: TaskContext, claimed: ClaimedRun, tasks: Tasks) -> Iterator[Progress]:
-    """The task's steps, written to the table at most every REPORT_SECONDS, and the last one."""
+    """The task's steps, written to the table at most every REPORT_SECONDS, and the last one.
+
+    The last step of a phase that measures figures is written, too.
+    """
     run = claimed.run
     if run.kind not in tasks:
         raise ValueError(f"no task is called {run.kind} (known: {', '.join(tasks)})")
@@ -208,6 +211,9 @@ def _reported(context: TaskContext, claimed: ClaimedRun, tasks: Tasks) -> Iterat
             step = next(steps, None)
             if step is None:
                 break
+            if unreported is not None and unreported.figures and not step.figures:
+                # The next phase measures nothing: this is the last point of the curves.
+                _report(context.database, claimed, unreported)
             unreported = step
             if time.monotonic() - reported >= REPORT_SECONDS:
                 _report(context.database, claimed, step)

@@ -30,6 +30,7 @@ PAGES = {
     "import": "/import",
     "axis": "/axis?plus=one%0Atwo&minus=three",
     "run": "/run/1",
+    "runs": "/runs",
     "empty list": "/list",
     "cards": "/list?item=1.0&item=1.2.neg&view=cards",
     "list": "/list?title=Mine&item=1.0&item=1.2.neg~a+note&item=1.999",

@@ -199,7 +199,7 @@ def test_going_back_before_the_other_list_has_come_shows_the_one_that_stands(pag
 
 def test_numbers_read_the_same_in_the_browser_as_on_the_server(page: Page):
     page.goto("/")
-    values = [0, 1, -1, 0.004, -3.256, 12.5, 1e-7, -99.999]
+    values = [0, 1, -1, 0.004, -0.004, -3.256, 12.5, 1e-7, -1e-7, -99.999]
     tokens = [" she", "\n", "   ", "\x00", "\u202e", "\u200b", "é", "\t\x7f", ""]
     module = (
         page.locator("script[type=module]").get_attribute("src").replace("app.js", "numbers.js")

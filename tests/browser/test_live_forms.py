@@ -79,3 +79,30 @@ def test_arrows_scroll_a_wide_region_and_page_elsewhere(page: Page, is_inside: b
         expect(page).to_have_url(re.compile("/feature/4$"))
     else:
         expect(page).to_have_url(re.compile("/feature/5$"))
+
+
+def test_what_sorts_and_pages_a_table_leads_to_the_table_and_back(page: Page):
+    page.set_viewport_size({"width": 1000, "height": 500})
+    page.goto("/sae/1?limit=10")
+    heading = page.locator("#features")
+    page.locator("a[rel=next]").click()
+    expect(page).to_have_url(re.compile("start=11#features$"))
+    below = page.locator(".masthead").bounding_box()["height"]
+    page.wait_for_function(
+        "() => document.querySelector('#features').getBoundingClientRect().y < 200"
+    )
+    assert below <= heading.bounding_box()["y"] < below + 60
+    page.locator("th a", has_text="Balance").click()
+    expect(page).to_have_url(re.compile("sort=pole_balance.*#features$"))
+    page.go_back()
+    expect(page.locator("#feature-table tbody td").first).to_have_text("10")
+
+
+def test_how_many_match_is_said_above_the_table(page: Page):
+    page.goto("/sae/1?sort=max#features")
+    said = page.locator(".section-head:has(#features) .quiet").first
+    expect(said).to_have_text("32")
+    page.locator("input[name=search]").fill("king")
+    expect(said).to_have_text(re.compile(r"^\d+ of 32 match$"))
+    expect(page).to_have_url(re.compile("search=king"))
+    expect(page).not_to_have_url(re.compile("#"))

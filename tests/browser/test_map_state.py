@@ -1,6 +1,9 @@
 """Maps that have been used for a while, and two of them on one page."""
 
-from playwright.sync_api import Page, expect
+import json
+import re
+
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Watched
 from tests.browser.test_map import emit
@@ -40,3 +43,26 @@ def test_each_of_two_maps_offers_its_own_selection(page: Page, watched: Watched)
     assert [table.splitlines()[0].split(",")[3] for table in tables] == ["pole_balance"] * 2
     listed = [[line.split(",")[0] for line in table.splitlines()[1:]] for table in tables]
     assert listed == [["2", "4"], ["3"]]
+
+
+def test_a_diamond_stands_where_opposition_is_beyond_its_null(page: Page):
+    def with_null(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=json.dumps(answer.json() | {"opposition_null_95": 0.5}))
+
+    page.route(re.compile(r"/map\.json"), with_null)
+    page.goto("/sae/1/map?colour=opposition")
+    expect(page.locator("[data-role=legend]")).to_contain_text("◆: above +0.50", timeout=120_000)
+    marker = page.evaluate("document.querySelector('.map-plot').data[0].marker")
+    expected = ["diamond" if value > 0.5 else "circle" for value in marker["color"]]
+    assert marker["symbol"] == expected
+    assert marker["colorbar"]["title"]["text"] == "opposition, spreads of its strangers"
+
+
+def test_a_map_without_scores_of_opposition_says_so(page: Page):
+    page.goto("/sae/1/map?colour=opposition")
+    said = page.locator("[data-role=legend]")
+    expect(said).to_contain_text("has not been scored", timeout=120_000)
+    assert set(page.evaluate("document.querySelector('.map-plot').data[0].marker.symbol")) == {
+        "circle"
+    }

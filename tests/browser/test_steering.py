@@ -110,12 +110,13 @@ def test_a_missing_pole_has_no_row_and_no_side_of_the_slider(page: Page, site: S
     expect(page.locator(".column-minus")).to_have_class(re.compile("missing"))
 
 
-def test_an_error_of_the_worker_is_a_sentence_in_the_columns(page: Page, site: Site, watched):
+def test_an_error_of_the_worker_is_said_once_and_seen(page: Page, site: Site, watched):
     from server.web.worker_client import WorkerUnavailable
 
     site.worker.error = WorkerUnavailable("The worker is training.")
     page.goto(ADDRESS)
-    expect(page.locator(".column-zero [data-role=note]")).to_have_text("The worker is training.")
+    expect(page.locator(".notice.bad:visible")).to_have_text("The worker is training.")
+    assert page.get_by_text("The worker is training.").count() == 1
     page.wait_for_load_state("networkidle")
     watched.problems.clear()  # Chromium reports the 503 itself
 
@@ -262,13 +263,14 @@ def test_a_full_line_is_a_sentence_and_run_tries_again(page: Page, site: Site, w
 
     site.worker.error = WorkerUnavailable("32 requests wait already: try again shortly", 2, 429)
     page.goto(ADDRESS)
-    expect(page.locator(".column-zero [data-role=note]")).to_contain_text("32 requests wait")
+    expect(page.locator(".notice.bad:visible")).to_contain_text("32 requests wait")
     page.wait_for_load_state("networkidle")
     watched.problems.clear()  # Chromium reports the 429 itself
     site.worker.error = None
     page.locator("[data-role=start]").click()
     finished(page)
     expect(tokens(page, "plus")).to_have_count(6)
+    expect(page.locator(".notice.bad")).to_be_hidden()
 
 
 def test_on_a_telephone_nothing_sticks_out(new_context, site: Site):

@@ -68,3 +68,22 @@ def test_a_text_that_was_called_off_does_not_pass_for_the_finished_one(page: Pag
     site.step(6)
     finished(page)
     assert page.evaluate("window.busy") == ["true", "true", "false"]  # called off, begun, finished
+
+
+def test_the_track_of_one_pole_begins_grey_and_has_no_colour_of_the_other(page: Page):
+    page.goto("/steer?sae=1&feature=1&tokens=4")
+    finished(page)
+    track, negative, positive = page.locator("#slider").evaluate(
+        """(slider) => ["--track", "--neg-fill", "--pos-fill"].map((name) =>
+          getComputedStyle(slider).getPropertyValue(name).trim())"""
+    )
+    assert negative not in track
+    assert positive in track
+
+
+def test_a_strength_of_six_digits_can_be_read(page: Page):
+    page.goto(ADDRESS)
+    finished(page)
+    field = page.locator("[name=strength]")
+    field.fill("-7.49123")
+    assert field.evaluate("(input) => input.scrollWidth <= input.clientWidth")

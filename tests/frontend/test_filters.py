@@ -10,7 +10,8 @@ finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.16, "0.160"), (-0.16, "−0.160"), (1234.5, "1,234.500"), (None, "–")]
+    ("value", "text"),
+    [(0.16, "0.160"), (-0.16, "−0.160"), (1234.5, "1,234.500"), (-1e-9, "0.000"), (None, "–")],
 )
 def test_a_column_has_the_same_decimals_throughout(value: float | None, text: str):
     assert filters.fixed(value) == text
@@ -22,6 +23,15 @@ def test_a_column_has_the_same_decimals_throughout(value: float | None, text: st
 )
 def test_a_signed_number_always_shows_its_sign(value: float | None, text: str):
     assert filters.signed(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [(-0.004, 2, "0.00"), (0.04, 1, "0.0"), (-0.4, 0, "0"), (-0.006, 2, "−0.01")],
+)
+def test_what_rounds_to_zero_has_no_sign(value: float, digits: int, text: str):
+    assert filters.signed(value, digits) == text
+    assert (filters.spoken(value, digits) == "zero") == ("−" not in text)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ from server.store.saes import SaeRecord
 from server.web.steer_query import SteerQuery
 from server.web.steer_script import script_of
 from server.web.steer_view import Steered, SteerState
-from server.worker.library import DEMO_MODEL
 from server.worker.shelf import Shelf
 from server.worker.steering import edits_of
 from server.worker.weights import weights
@@ -43,12 +42,16 @@ CONFIGS = {
 }
 
 
-def script(shelf: Shelf, edits: list[Edit], hook: str, **changes: Any) -> str:
+DEMO = cast(ModelRecord, SimpleNamespace(is_demo=True, source="demo"))
+
+
+def script(
+    shelf: Shelf, edits: list[Edit], hook: str, model: ModelRecord = DEMO, **changes: Any
+) -> str:
     """The script of these edits."""
     saes = [cast(SaeRecord, SimpleNamespace(name="sae", hook=hook, model_id=1)) for _ in edits]
     query = SteerQuery(**changes)
     steered = [Steered(edit, sae, POLES) for edit, sae in zip(edits, saes, strict=True)]
-    model = cast(ModelRecord, SimpleNamespace(is_demo=True, source="demo"))
     return script_of(SteerState(query, [], saes[0], steered, ""), model)
 
 
@@ -159,10 +162,37 @@ def test_the_script_alone_writes_the_demo_models_text(temperature: float, tmp_pa
     file = tmp_path / "steer.py"
     file.write_text(script(shelf, edits, f"{lm.hook_name}.{DEMO_LAYER}", **options))
     (tmp_path / "steer.safetensors").write_bytes(weights(shelf, WeightsRequest(edits=edits)))
-    command = [sys.executable, str(file), "--model", str(DEMO_MODEL), "--json"]
+    command = [sys.executable, str(file), "--json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     texts = json.loads(done.stdout)
     query = SteerQuery(**options)
     assert texts["unsteered"] == written_by_dipole(shelf, [], query)
     assert texts["steered"] == written_by_dipole(shelf, edits, query)
     assert texts["steered"] != texts["unsteered"]
+
+
+def test_a_script_names_a_models_folder_by_its_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    local, hub = (
+        cast(ModelRecord, SimpleNamespace(is_demo=False, source=source))
+        for source in ("folder", "gpt2")
+    )
+    text = script(shelf_of(tiny_lm("gpt2"), {}, layer=1), [Edit(sae=1, feature=0)], "h", local)
+    assert f"MODEL: str = {str(tmp_path / 'folder')!r}" in text
+    text = script(shelf_of(tiny_lm("gpt2"), {}, layer=1), [Edit(sae=1, feature=0)], "h", hub)
+    assert "MODEL: str = 'gpt2'" in text
+
+
+@pytest.mark.parametrize("folder", ["/not/there", "models/not/there"])
+def test_a_script_without_its_models_folder_asks_for_it(folder: str, tmp_path: Path) -> None:
+    file = tmp_path / "steer.py"
+    file.write_text(script(shelf_of(tiny_lm("gpt2"), {}, layer=1), [Edit(sae=1, feature=0)], "h"))
+    command = [sys.executable, str(file), "--model", folder]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert (
+        done.stderr == f"the model folder {folder} is not here: give --model, a folder or hub id\n"
+    )

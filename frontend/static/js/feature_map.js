@@ -96,7 +96,7 @@ export async function init(section) {
       modeBarButtons: [BUTTONS],
     });
     style.close();
-    part("legend").textContent = colourOf(colour).legend;
+    part("legend").textContent = colourOf(colour).legend(data);
     const total = data.features.length.toLocaleString("en");
     const query = form.elements.namedItem("search").value.trim();
     part("status").textContent = query
@@ -105,9 +105,9 @@ export async function init(section) {
   }
 }
 
-function columnsOf({ columns }) {
+function columnsOf({ columns, opposition_null_95: null95 }) {
   const indices = columns.feature.map((_, index) => index);
-  return { ...columns, features: columns.feature, balance: columns.pole_balance, indices };
+  return { ...columns, features: columns.feature, balance: columns.pole_balance, indices, null95 };
 }
 
 function matches(data, text) {

@@ -1,10 +1,12 @@
-// The jump box: one field that finds features by number or label, SAEs and pages.
+// The jump box: one field that finds features by number or label, concepts, SAEs
+// and pages, and says so where it finds nothing.
 
 const PAUSE = 120;
 
 export function init(dialog) {
   const input = dialog.querySelector("input");
   const list = dialog.querySelector("ul");
+  const nothing = dialog.querySelector("[data-role=nothing]");
   let timer = 0;
   let pending = null;
   let asked = Promise.resolve();
@@ -15,7 +17,10 @@ export function init(dialog) {
     const query = new URLSearchParams({ q: input.value, sae: dialog.dataset.sae });
     try {
       const response = await fetch(`/jump.json?${query}`, { signal: pending.signal });
-      if (response.ok) show(list, input, (await response.json()).matches);
+      if (!response.ok) return;
+      const { matches } = await response.json();
+      show(list, input, matches);
+      nothing.textContent = matches.length ? "" : `Nothing is called “${input.value.trim()}”.`;
     } catch (error) {
       if (error.name !== "AbortError") throw error;
     }

@@ -1,6 +1,6 @@
 // Makes a GET form live: on input it fetches its own page, debounced, drops a superseded answer,
-// and swaps the part named by data-target, and with it every link that says the same elsewhere on the
-// page (data-live-links). The server renders; nothing is rendered twice.
+// and swaps the part named by data-target, and with it whatever says the same elsewhere on the page
+// (data-live-links). The server renders; nothing is rendered twice.
 
 import { init as initStrips } from "./token_strip.js";
 
@@ -50,8 +50,10 @@ function isTyped(field) {
 function formUrl(form) {
   const parameters = new URLSearchParams();
   for (const [name, value] of new FormData(form)) if (value !== "") parameters.append(name, value);
-  const query = parameters.toString();
-  return query ? `${form.action}?${query}` : form.action;
+  const url = new URL(form.action);
+  url.hash = ""; // where a page without scripts opens; this one stays where it is
+  url.search = parameters.toString();
+  return url.href;
 }
 
 function swap(region, page, response) {

@@ -10,7 +10,7 @@ const POLES = ["--map-neg", "--map-zero", "--map-pos"];
 const CHOICES = {
   balance: {
     title: "balance",
-    legend:
+    legend: () =>
       "Colour: pole balance, from −1 (only ever below zero, blue, ◂) through 0 (grey, ●) to +1 (only ever above zero, orange, ▸).",
     values: (data) => data.balance,
     limit: () => 1,
@@ -18,17 +18,20 @@ const CHOICES = {
     symbols: ["triangle-left", "triangle-right"],
   },
   opposition: {
-    title: "opposition, nats",
-    legend:
-      "Colour: opposition in nats. Violet ◆: the poles fit where each other stand, as opposites and siblings do; grey ●: not beyond chance, or not scored.",
+    title: "opposition, spreads of its strangers",
+    legend: ({ null95 }) =>
+      typeof null95 === "number"
+        ? `Colour: opposition, in spreads of a feature’s strangers; the more violet, the better its poles fit where each other stand, as opposites and siblings do. ◆: above ${signed(null95)}, which 95 % of strangers stay below; ●: not beyond chance, or not scored.`
+        : "Opposition has not been scored here, so every feature is a grey ●.",
     values: (data) => data.opposition,
     limit: (values) => ordinaryLimit(values),
     colours: ["--map-low", "--map-zero", "--map-high"],
     symbols: ["circle", "diamond"],
+    beyond: ({ null95 }) => null95 ?? Number.POSITIVE_INFINITY,
   },
   density: {
     title: "density + less −",
-    legend:
+    legend: () =>
       "Colour: density of the + pole less density of the − pole; blue ◂ fires more often below zero, orange ▸ above.",
     values: (data) => data.features.map((_, i) => data.density_pos[i] - data.density_neg[i]),
     limit: (values) => ordinaryLimit(values),
@@ -46,10 +49,11 @@ export function markersOf(data, name, style) {
   const choice = colourOf(name);
   const values = choice.values(data).map((value) => value ?? 0);
   const limit = choice.limit(values);
+  const beyond = choice.beyond?.(data) ?? THIRD * limit;
   const [low, zero, high] = choice.colours.map((variable) => style.colour(variable));
   return {
     color: values,
-    symbol: values.map((value) => symbolOf(value / limit, choice.symbols)),
+    symbol: values.map((value) => symbolOf(value, beyond, choice.symbols)),
     cmin: -limit,
     cmid: 0,
     cmax: limit,
@@ -75,9 +79,9 @@ function digitsOf(limit) {
   return Math.max(2, 2 - Math.floor(Math.log10(limit)));
 }
 
-function symbolOf(share, [low, high]) {
-  if (share <= -THIRD) return low;
-  return share >= THIRD ? high : "circle";
+function symbolOf(value, beyond, [low, high]) {
+  if (value < -beyond) return low;
+  return value > beyond ? high : "circle";
 }
 
 // The magnitude that 98 % of the values stay below, so that one outlier does not pale the rest.

@@ -8,7 +8,9 @@ const VISIBLE = { "\n": "↵", "\r": "␍", "\t": "⇥" };
 export function signed(value, digits = 2) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "\u2013";
   if (value === 0) return "0";
-  return `${value > 0 ? "+" : MINUS}${Math.abs(value).toFixed(digits)}`;
+  const text = Math.abs(value).toFixed(digits);
+  if (Number(text) === 0) return text; // a sign would say more than is shown
+  return `${value > 0 ? "+" : MINUS}${text}`;
 }
 
 export function percent(value, digits = 2) {
@@ -21,8 +23,8 @@ export function percent(value, digits = 2) {
 }
 
 export function spoken(value) {
-  if (!value) return "zero";
-  return `${value > 0 ? "plus" : "minus"} ${Number(Math.abs(value).toFixed(2))}`;
+  const size = Number(Math.abs(value ?? 0).toFixed(2));
+  return size ? `${value > 0 ? "plus" : "minus"} ${size}` : "zero";
 }
 
 export function ladder(value, scale) {

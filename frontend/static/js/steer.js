@@ -137,6 +137,7 @@ class Steering {
     const mine = new AbortController();
     this.running = mine;
     this.stop.disabled = false;
+    this.say("");
     this.columns.start(this.field("prompt").value);
     this.readSizes();
     try {
@@ -150,13 +151,25 @@ class Steering {
       if (!this.columns.isWritten) throw new Error("the stream ended early");
       this.columns.finish();
     } catch (error) {
-      if (mine === this.running) this.columns.fail(sentenceOf(error, mine.signal));
+      if (mine === this.running) this.fail(error, mine.signal);
       return;
     } finally {
       if (mine === this.running) this.stop.disabled = true;
     }
     this.band.refresh();
     for (const panel of this.panels) panel.refresh();
+  }
+
+  // A reader who pressed Stop knows; whatever else is wrong is said once, above the columns.
+  fail(error, signal) {
+    this.columns.halt(signal.reason === "stopped" ? "Stopped." : "");
+    if (!signal.aborted) this.say(sentenceOf(error));
+  }
+
+  say(problem) {
+    const notice = this.part("problem");
+    notice.hidden = !problem;
+    notice.textContent = problem;
   }
 
   // One adding edit is the plain case, and asked for as anybody would.
@@ -233,8 +246,7 @@ function addressWithout(address, place) {
   return fresh.href;
 }
 
-function sentenceOf(error, signal) {
-  if (signal.aborted) return signal.reason === "stopped" ? "Stopped." : "";
+function sentenceOf(error) {
   if (error instanceof Refused) return error.message;
   return "The stream broke off. The model is probably restarting; press Run to try again.";
 }

@@ -82,13 +82,10 @@ export class SteerColumns {
     this.root.setAttribute("aria-busy", "false");
   }
 
-  fail(sentence) {
+  // Why the texts end here, in the columns' own notes.
+  halt(sentence) {
     this.finish();
-    if (!sentence) return;
-    for (const [index] of this.rows.entries()) {
-      const { note } = this.partOf(index);
-      note.textContent = sentence;
-    }
+    for (const index of this.rows.keys()) this.partOf(index).note.textContent = sentence;
   }
 
   partOf(row) {

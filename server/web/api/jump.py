@@ -1,5 +1,6 @@
-"""What the jump box finds: features by number or label, SAEs, pages."""
+"""What the jump box finds: features by number or label, concepts, SAEs, pages."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
+from server.protocol.concepts import CONTRASTS
 from server.store.feature_table import LONGEST_SEARCH, FeatureSummary, list_features
 from server.store.features import labels_of
 from server.store.saes import SaeRecord, SaeSummary, get_sae, list_saes
@@ -41,11 +43,16 @@ PAGES = (
     Match("Concepts", "page", "/concept"),
     Match("Compare", "page", "/compare"),
     Match("List", "page", "/list"),
+    Match("Runs", "page", "/runs"),
     Match("Train", "page", "/train"),
     Match("Import", "page", "/import"),
     Match("Keep an axis", "page", "/axis"),
     Match("API", "page", "/docs"),
 )
+
+
+_FEATURE = re.compile(r"^feature\s+(?=\S)", re.IGNORECASE)
+"""A word before a number or label that says what is looked for, and is not looked for itself."""
 
 
 @router.get("/jump.json")
@@ -54,11 +61,11 @@ def get_jump(
     q: Annotated[str, Query(max_length=LONGEST_SEARCH)] = "",
     sae: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
-    """At most twelve matches, each once: pages and SAEs, then features, those of `sae` first.
+    """At most twelve matches, each once: pages, concepts, SAEs, then features, those of `sae` first.
 
     A number asks for a feature before anything that has it in its name.
     """
-    text = q.strip()
+    text = _FEATURE.sub("", q.strip())
     saes = sorted(list_saes(session), key=lambda entry: (str(entry.id) != sae, entry.id))
     features = list(islice(_once(_features(session, saes, text)), MOST_FEATURES))
     places = list(_places(saes, text))
@@ -115,10 +122,19 @@ def _feature(sae: SaeRecord, feature: int, label: str) -> Match:
     )
 
 
+def _concepts(saes: Sequence[SaeSummary], wanted: str) -> Iterator[Match]:
+    """Built-in contrasts, against the SAE of the page or the one that the concept page begins with."""
+    able = [sae for sae in saes if sae.state == "ready" and sae.sparsifier != "dim"]
+    for contrast in CONTRASTS if able else ():
+        if wanted in contrast:
+            yield Match(contrast, "concept", f"/concept?sae={able[0].id}&contrast={contrast}")
+
+
 def _places(saes: Sequence[SaeSummary], text: str) -> Iterator[Match]:
     wanted = text.lower()
     if wanted:
         yield from (page for page in PAGES if wanted in page.title.lower())
+        yield from _concepts(saes, wanted)
     for sae in saes:
         if wanted in sae.name.lower():
             yield Match(sae.name, "axes" if sae.sparsifier == "dim" else "SAE", f"/sae/{sae.id}")

@@ -6,7 +6,14 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from sqlalchemy.orm import Session
 
-from server.store.maps import COLUMNS, MapRecord, get_map, index_revision, map_columns
+from server.store.maps import (
+    COLUMNS,
+    MapRecord,
+    get_map,
+    index_revision,
+    map_columns,
+    opposition_null_95,
+)
 from server.store.saes import SaeRecord
 from server.web.deps import SaeDep, SessionDep
 from server.web.responses import column_pieces, csv_response
@@ -35,7 +42,8 @@ def get_map_json(
     names = _asked(columns)
     # A map never changes under its id; an index does where opposition is added, which raises its revision.
     index = f"{sae.published_index_id}.{index_revision(session, sae)}"
-    tag = f'"{record.id}-{index}-{record.created_at}-{columns}"'
+    null_95 = opposition_null_95(session, sae)
+    tag = f'"{record.id}-{index}-{null_95}-{record.created_at}-{columns}"'
     headers = {"etag": tag, "cache-control": "no-cache"}
     if request.headers.get("if-none-match", "").removeprefix("W/") == headers["etag"]:
         return Response(status_code=304, headers=headers)
@@ -48,6 +56,7 @@ def get_map_json(
         "seed": record.seed,
         "trustworthiness": record.trustworthiness,
         "items": record.items,
+        "opposition_null_95": null_95,
     }
     pieces = column_pieces(head, map_columns(session, sae, record, names))
     return StreamingResponse(pieces, media_type="application/json", headers=headers)

@@ -14,7 +14,7 @@ from server.web.api.prompt import TextQuery
 from server.web.concept_facts import concept_facts
 from server.web.contexts import FeaturePage
 from server.web.deps import RendererDep, SaeDep, SessionDep, VocabulariesDep
-from server.web.feature_parts import facts_of, half_of, presets_of
+from server.web.feature_parts import facts_of, half_of, neighbours_of, presets_of
 from server.web.feature_samples import interval_rows, turns_of
 from server.web.feature_source import Pole, read_feature
 from server.web.histogram import histogram_view, logit_plot
@@ -59,8 +59,8 @@ def get_feature_page(
         histogram=histogram_view(view),
         logits=logit_plot(view),
         halves=halves,
-        aligned=view["neighbours"]["aligned"],
-        opposed=view["neighbours"]["opposed"],
+        aligned=neighbours_of(view, "aligned"),
+        opposed=neighbours_of(view, "opposed"),
         together=view["together"],
         explanation=view["explanation"],
         intervals=interval_rows(view, special_ids),

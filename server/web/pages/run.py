@@ -1,17 +1,39 @@
-"""One run's page, and the buttons on it: cancel, resume."""
+"""The list of runs, one run's page, and the buttons on it: cancel, resume."""
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from server.store.encoding import LARGEST_ID
 from server.store.run_points import list_points
 from server.store.runs import list_runs
 from server.web.changing import cancel, resume
+from server.web.contexts_runs import RunsPage
 from server.web.deps import RendererDep, RunDep, SessionDep
-from server.web.run_view import view_of
+from server.web.run_view import row_of, view_of
 
 router = APIRouter(include_in_schema=False)
 
 MOST_AHEAD = 1_000
+PER_PAGE = 50
+
+
+@router.get("/runs")
+def get_runs_page(
+    request: Request,
+    session: SessionDep,
+    renderer: RendererDep,
+    before: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
+) -> HTMLResponse:
+    """Every run there was, the newest first, fifty at a time."""
+    runs = list_runs(session, limit=PER_PAGE + 1, before=before)
+    context = RunsPage(
+        rows=[row_of(run) for run in runs[:PER_PAGE]],
+        newest_url=None if before is None else "/runs",
+        older_url=f"/runs?before={runs[PER_PAGE - 1].id}" if len(runs) > PER_PAGE else None,
+    )
+    return renderer.page(request, "runs.html", context, active="Library")
 
 
 @router.get("/run/{run_id}")

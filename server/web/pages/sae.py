@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
-from frontend.filters import count, number, percent, short_count, sparsifier_name
+from frontend.filters import count, fixed, percent, short_count, sparsifier_name
 from server.store.corpora import corpus_of_index
 from server.store.feature_table import FeaturePage
 from server.store.maps import get_map, map_columns
@@ -17,7 +17,7 @@ from server.web.contexts import Fact, SaePage
 from server.web.deps import RendererDep, SaeDep, SessionDep
 from server.web.look_first import look_first
 from server.web.mini_map import MOST, MiniMap, mini_map
-from server.web.table_query import TableQuery, columns_of
+from server.web.table_query import TABLE, TableQuery, columns_of
 from server.web.table_ranges import is_narrowed, ranges_of
 from server.web.table_view import rows_of
 
@@ -50,6 +50,7 @@ def get_sae_page(
         more_open=is_narrowed(ranges[1:]),
         columns=columns_of(query, path),
         rows=rows_of(sae.id, page.rows),
+        found=found_of(page, summary.width),
         start=query.start,
         total=page.total,
         is_total_exact=page.is_total_exact,
@@ -65,7 +66,7 @@ def _pager(query: TableQuery, path: str, page: FeaturePage) -> dict[str, str | N
 
     def address(is_there: object, start: int, **place: str | None) -> str | None:
         state = {"after": None, "before": None, "start": max(1, start), **place}
-        return query.address(path, **state) if is_there else None
+        return query.address(path, **state) + TABLE if is_there else None
 
     has_moved = query.after is not None or query.before is not None
     return {
@@ -76,6 +77,15 @@ def _pager(query: TableQuery, path: str, page: FeaturePage) -> dict[str, str | N
             page.next and page.is_total_exact, page.total - query.limit + 1, before=""
         ),
     }
+
+
+def found_of(page: FeaturePage, width: int) -> str:
+    """How many features the filters leave, of how many: `32`, `3 of 32 match`."""
+    if page.is_total_exact and page.total == width:
+        return count(width)
+    return (
+        f"{'' if page.is_total_exact else 'more than '}{count(page.total)} of {count(width)} match"
+    )
 
 
 def read_mini_map(session: Session, sae: SaeRecord) -> MiniMap | None:
@@ -98,7 +108,7 @@ def facts_of(sae: SaeSummary) -> list[Fact]:
     facts = [
         Fact("width", count(sae.width)),
         Fact("k", count(sae.k)) if sae.k is not None else None,
-        Fact("nMSE", number(sae.nmse)) if sae.nmse is not None else None,
+        Fact("nMSE", fixed(sae.nmse)) if sae.nmse is not None else None,
         Fact("loss recovered", percent(sae.loss_recovered))
         if sae.loss_recovered is not None
         else None,

@@ -25,6 +25,7 @@ PAGES = {
     "import.html": contexts_runs.ImportPage,
     "axis.html": contexts_runs.AxisPage,
     "run.html": contexts_runs.RunPage,
+    "runs.html": contexts_runs.RunsPage,
     "steer.html": contexts_steer.SteerPage,
     "docs.html": contexts.DocsPage,
     "error.html": contexts.ErrorPage,

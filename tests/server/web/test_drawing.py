@@ -1,8 +1,11 @@
 """What is computed for drawings: histogram, token strips, the state of the table."""
 
 import pytest
+from bs4 import BeautifulSoup
 
+from server.web.feature_samples import Drawn, turns_of
 from server.web.histogram import HEIGHT, WIDTH, histogram_view
+from server.web.render import Renderer
 from server.web.strips import context_view
 from server.web.table_query import TableQuery
 
@@ -93,3 +96,17 @@ def test_the_address_of_a_state_gives_the_state_back():
     )
     said = dict(parse_qsl(urlsplit(query.address("/x")).query))
     assert TableQuery.model_validate(said) == query
+
+
+@pytest.mark.parametrize(("is_turn", "said"), [(True, "+1.24 → −2.91"), (False, "−2.91")])
+def test_a_turning_point_shows_what_it_turned_from(is_turn: bool, said: str):
+    line = context_view(context([0.0, 1.24, -2.91], 2), special_ids=())
+    template = Renderer().environment.get_template("_drawn.html")
+    html = template.render(side=Drawn("-", 1, [line], is_turn), what="changes to this pole")
+    assert BeautifulSoup(html, "html.parser").select_one(".kwic-value").text == said
+
+
+def test_only_turning_points_are_changes():
+    points = {"turns": 1, "turning_points": [context([1.0, -2.0], 1)], "intervals": []}
+    view = {"poles": {"-": points, "+": {**points, "turning_points": []}}}
+    assert [side.is_turn for side in turns_of(view, ())] == [True, True]

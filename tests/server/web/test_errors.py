@@ -27,7 +27,23 @@ def test_a_script_gets_its_error_as_json(client: TestClient, path: str):
 def test_a_page_with_bad_parameters_is_a_sentence_not_a_list(client: TestClient):
     response = client.get("/sae/1/feature/zebra")
     assert response.status_code == 422
-    assert "feature: should be a valid integer" in response.text
+    assert "feature: it should be a whole number, not “zebra”." in response.text
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("limit=5000", "limit: it should be at most 1000."),
+        ("limit=0", "limit: it should be at least 1."),
+        ("min_balance=much", "min_balance: it should be a number, not “much”."),
+        ("min_balance=nan", "min_balance: it should be a finite number."),
+        ("two_sided=maybe", "two_sided: it should be 1 or 0, not “maybe”."),
+        (f"search={'x' * 300}", "search: it should have at most 200 characters."),
+        ("order=up", "order: it should be '', 'asc' or 'desc'."),
+    ],
+)
+def test_what_a_field_should_be_is_said(client: TestClient, query: str, sentence: str):
+    assert client.get(f"/sae/1/features.json?{query}").json() == {"detail": sentence}
 
 
 def test_a_fault_of_ours_is_a_sentence_with_the_usual_headers(

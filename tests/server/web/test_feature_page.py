@@ -1,7 +1,11 @@
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import select
 
 from frontend.filters import visible
+from server.store.encoding import pack_json, unpack_json
+from server.store.session import Database
+from server.store.tables import Feature
 from tests.builders import VOCABULARY, World
 from tests.server.web.conftest import Page
 
@@ -194,3 +198,21 @@ def test_a_concept_that_did_not_beat_its_null_is_not_claimed(page: Page):
     for feature in (4, 5):
         names = [name.text for name in page(f"/sae/1/feature/{feature}").select(".facts dt")]
         assert not {"sentiment", "tense"} & set(names)
+
+
+def test_a_neighbour_that_points_elsewhere_is_in_the_json_and_not_on_the_page(
+    client: TestClient, page: Page, sqlite_database: Database
+):
+    numbers = {"aligned": [[1, 0.5], [2, -0.01]], "opposed": [[4, 0.08]]}
+    with sqlite_database.write() as session:
+        row = session.scalars(select(Feature).where(Feature.feature == 0)).first()
+        assert row is not None
+        row.details = pack_json({**unpack_json(row.details), "neighbours": numbers})
+    assert len(client.get("/sae/1/feature/0.json").json()["neighbours"]["aligned"]) == 2
+    opposed, aligned = page("/sae/1/feature/0").select(".neighbours")
+    assert opposed.text.strip() == "none points the other way"
+    assert [row.select("span")[-1].text for row in aligned.select("li")] == ["+0.50"]
+    assert aligned.select("li > .pos")
+    flipped = page("/sae/1/feature/0?pole=-").select(".neighbours")
+    assert flipped[1].text.strip() == "none points the same way"
+    assert flipped[0].select("li > .neg")

@@ -30,6 +30,18 @@ def test_saes_and_pages_are_found_by_name(client: TestClient):
     assert "tiny-abstopk: map" in titles(client, q="abstopk")
 
 
+@pytest.mark.parametrize("text", ["feature 4", "Feature  4 "])
+def test_the_word_feature_before_a_number_is_not_looked_for(client: TestClient, text: str):
+    assert titles(client, q=text) == titles(client, q="4")
+    assert any("king ↔ queen" in title for title in titles(client, q="feature king"))
+
+
+def test_a_concept_is_found_by_its_name(client: TestClient, sqlite_world: World):
+    matches = client.get("/jump.json", params={"q": "gend", "sae": sqlite_world.dim}).json()
+    url = f"/concept?sae={sqlite_world.abstopk}&contrast=gender"
+    assert {"title": "gender", "hint": "concept", "url": url} in matches["matches"]
+
+
 def test_nothing_typed_lists_saes_and_pages(client: TestClient):
     assert {"Library", "tiny-abstopk"} <= set(titles(client))
 

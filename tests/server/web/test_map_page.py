@@ -121,8 +121,9 @@ def test_a_map_is_sent_again_when_opposition_was_added_to_its_index(
 ):
     seen = client.get("/sae/1/map.json")
     with sqlite_database.write() as session:
-        update_opposition(session, sqlite_world.index, [(9, 5.0)], {})
+        update_opposition(session, sqlite_world.index, [(9, 5.0)], {"null_95": 1.75})
     again = client.get("/sae/1/map.json", headers={"if-none-match": seen.headers["etag"]})
     assert again.status_code == 200
     place = again.json()["columns"]["feature"].index(9)
     assert again.json()["columns"]["opposition"][place] == 5.0
+    assert again.json()["opposition_null_95"] == 1.75

@@ -1,3 +1,4 @@
+import pytest
 from fastapi.testclient import TestClient
 
 from server.store.run_points import write_point
@@ -10,6 +11,7 @@ from server.store.runs import (
     request_cancel,
 )
 from server.store.session import Database
+from server.web.pages import run as run_pages
 from tests.builders import World
 from tests.server.web.conftest import Page
 
@@ -46,7 +48,7 @@ def test_a_run_at_work_shows_progress_curves_and_a_way_to_stop_it(
     assert "trained 50 tokens" in soup.text
     assert [title.text for title in soup.select(".run-curves h2")] == ["nMSE", "L0", "Dead poles"]
     assert len(soup.select(".run-curves figure")[2].select(".curve-line")) == 2
-    assert "0.8 to 0.4" in soup.select_one(".run-curves svg")["aria-label"]
+    assert "0.800 to 0.400" in soup.select_one(".run-curves svg")["aria-label"]
     assert soup.select_one(f"form[action='/run/{run_id}/cancel']")
     assert not soup.select("form[action$=resume]")
 
@@ -144,5 +146,44 @@ def test_the_json_has_the_points_and_only_new_ones_on_demand(
 
 
 def test_a_run_that_does_not_exist_is_said_to_be_missing(client: TestClient):
-    assert client.get("/run/999").status_code == 404
+    answer = client.get("/run/999")
+    assert answer.status_code == 404
+    assert 'href="/runs"' in answer.text
     assert client.get("/run/999.json").json().keys() == {"detail"}
+
+
+def test_every_run_is_listed_the_newest_first(
+    page: Page, client: TestClient, sqlite_database: Database, sqlite_world: World
+):
+    run_id = training(sqlite_database, error="the disk is full")
+    rows = page("/runs").select("tbody tr")
+    listed = client.get("/runs.json").json()["runs"]
+    assert [row.a["href"] for row in rows] == [f"/run/{run['id']}" for run in listed]
+    cells = [cell.text.strip() for cell in rows[0].select("td")]
+    assert cells[0] == f"Training {run_id}"
+    assert "sae abstopk" in cells[1]
+    assert "/secret" not in cells[1]
+    assert cells[2:4] == ["failed", "the disk is full"]
+    assert listed[0]["created_at"] == rows[0].time["datetime"]
+
+
+def test_older_runs_are_a_page_further(
+    page: Page, monkeypatch: pytest.MonkeyPatch, sqlite_world: World
+):
+    every = [row.a.text for row in page("/runs").select("tbody tr")]
+    monkeypatch.setattr(run_pages, "PER_PAGE", 1)
+    seen, address = [], "/runs"
+    while address is not None:
+        soup = page(address)
+        seen += [row.a.text for row in soup.select("tbody tr")]
+        following = soup.select_one("a[rel=next]")
+        address = None if following is None else following["href"]
+    assert seen == every
+    assert len(seen) > 1
+
+
+def test_the_library_and_a_run_lead_to_the_list(page: Page, sqlite_world: World):
+    assert page("/").select_one(".foot a[href='/runs']")
+    crumbs = page(f"/run/{sqlite_world.queued_run}").select_one(".crumbs")
+    assert [part["href"] for part in crumbs.select("a")] == ["/", "/runs"]
+    assert {mark.text for mark in crumbs.select("[aria-hidden]")} == {"›"}

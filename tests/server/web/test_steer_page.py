@@ -46,6 +46,16 @@ def test_a_missing_pole_closes_its_side_and_says_why(page: Page):
     assert "no scale" in soup.select_one(".column-minus [data-role=note]").text
 
 
+def test_a_slider_of_one_pole_starts_at_its_zero(page: Page):
+    ends = [end.text for end in page("/steer?sae=1&feature=1").select(".slider-ends span")]
+    assert page("/steer?sae=1&feature=1").select_one(".slider.no-minus:not(.no-plus)")
+    assert ends[0] == "0"
+    assert ends[-1].endswith(" +")
+    both = page("/steer?sae=1&feature=0")
+    assert not both.select(".slider.no-minus, .slider.no-plus")
+    assert both.select_one(".slider-ends span").text.startswith("− ")
+
+
 def test_axes_are_steered_like_features(page: Page):
     found = state(page("/steer?sae=3&feature=0"))
     assert found["poles"]["+"]["label"] == "female"

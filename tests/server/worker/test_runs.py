@@ -13,10 +13,12 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from server.protocol import MapRequest
+from server.store.run_points import list_points
 from server.store.runs import create_run, finish_run, report_run, request_cancel
 from server.store.session import Database
 from server.store.tables import Run
 from server.worker import runs
+from server.worker.progress import Progress
 from server.worker.run_lock import RunLock
 from server.worker.runs import RunStopped, claim, execute
 from tests.server.worker.toy import Toy, row, start
@@ -65,6 +67,24 @@ def test_progress_is_not_written_more_often_than_allowed(
 
     assert row(sqlite_database, run_id).message == "one"
     steps.close()
+
+
+def test_the_last_figures_before_a_phase_without_any_are_a_point_of_the_curve(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    def measured(*_: Any) -> Iterator[Progress]:
+        for done in (1.0, 2.0, 3.0):
+            yield Progress(done, 3, f"trained {done}", figures={"nmse": 1 / done})
+        yield Progress(3, 3, "indexing")
+        yield Progress(3, 3, "mapping")
+
+    run_id, steps = start(sqlite_database, tmp_path, measured)
+
+    list(steps)
+
+    with sqlite_database.read() as session:
+        assert [point.done for point in list_points(session, run_id)] == [1, 3]
+    assert row(sqlite_database, run_id).message == "mapping"
 
 
 @pytest.mark.usefixtures("report_every_step")

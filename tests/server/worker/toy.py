@@ -14,7 +14,7 @@ from server.store.runs import get_run
 from server.store.session import Database
 from server.worker import runs
 from server.worker.progress import Progress
-from server.worker.runs import begin, execute
+from server.worker.runs import Task, begin, execute
 
 SLEEPER = """
 import sys, time
@@ -59,7 +59,7 @@ class Toy:
             raise
 
 
-def start(database: Database, data_dir: Path, toy: Toy) -> tuple[int, Any]:
+def start(database: Database, data_dir: Path, toy: Task) -> tuple[int, Any]:
     claimed = begin(database, data_dir, "toy", MapRequest(sae="x"))
     context: Any = SimpleNamespace(database=database, stopping=Event())
     steps = execute(context, claimed, {"toy": (MapRequest, toy)})
