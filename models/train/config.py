@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from models.kernels import KernelOptions
 from models.sae.config import LEARNT_THRESHOLD, SAEConfig
+from models.sae.weights import THRESHOLD_BATCHES
 
 DecayShape = Literal["linear", "cosine"]
 BiasStart = Literal["median", "mean", "zero"]
@@ -87,6 +88,14 @@ class TrainConfig:
     def steps(self) -> int:
         """How many optimiser steps the tokens make."""
         return -(-self.tokens // self.batch)
+
+    @property
+    def threshold_batches(self) -> int:
+        """How far back the mean goes that is BatchTopK's threshold in evaluation.
+
+        A tenth of the steps: the start, when the pre-activations are still growing, must be forgotten.
+        """
+        return min(THRESHOLD_BATCHES, max(1, self.steps // 10))
 
     def _check_counts(self) -> None:
         if self.tokens < 1 or self.batch < 1:
