@@ -5,12 +5,14 @@ Knows nothing of SAEs.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from models.activations.batch import Batch
 from models.activations.blocks import Block, Blocks, Cursor, block_size
+from models.activations.origin import check_origin, pack_origin
 from models.activations.prefetch import Prefetch
 from models.activations.sinks import SinkPolicy
 from models.activations.sources import LiveSource, Source
@@ -57,6 +59,7 @@ class BlockStream:
         """By all processes together."""
         self._world = world
         size = block_size(batch // world, -(-tokens // world), source.d_in)
+        self._source = source
         self._blocks = Blocks(source, self.sinks, size, seed, rank, world)
         self._prefetch = Prefetch(self._blocks, prefetch)
         self._identity = torch.tensor(
@@ -99,13 +102,16 @@ class BlockStream:
             "position": torch.tensor([self.tokens_served, self._offset, *self._cursor]),
             "threshold": torch.tensor(threshold, dtype=torch.float64),
             "identity": self._identity.clone(),
+            "origin": self._origin.clone(),
         }
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on behind the last batch served before `state`; makes one block again.
 
-        Raises ValueError when the state is that of another stream.
+        Raises ValueError, naming what differs, when the state is that of another stream.
         """
+        if "origin" in state:  # a checkpoint of before says nothing
+            check_origin(state["origin"], self._origin)
         if not torch.equal(state["identity"].cpu(), self._identity):
             raise ValueError(
                 "the saved position belongs to another text, batch, seed or number of processes "
@@ -117,6 +123,10 @@ class BlockStream:
         threshold = float(state["threshold"])
         self.tokens_served, self._offset, self._cursor = served, offset, Cursor(*cursor)
         self._threshold = None if threshold != threshold else threshold
+
+    @cached_property
+    def _origin(self) -> Tensor:
+        return pack_origin(self._source, self.sinks)
 
     def _take(self, count: int) -> Batch:
         """The next `count` rows, across blocks where one ends."""

@@ -112,6 +112,20 @@ def test_a_signal_stops_a_job_and_the_same_job_goes_on(
 
 
 @pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize(
+    ("change", "named"), [({"layer": 0}, "layer 1, here 0"), ({"documents": 29}, "text ")]
+)
+def test_a_job_on_something_else_does_not_go_on_from_the_checkpoint(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict, named: str
+) -> None:
+    run(write_job(tmp_path, model), capsys)
+    code, events = run(write_job(tmp_path, model, **change), capsys)
+    assert code == 1
+    assert events[-1]["kind"] == "ValueError"
+    assert named in events[-1]["message"]
+
+
+@pytest.mark.usefixtures("handlers")
 def test_saes_from_a_cache_know_the_model_and_layer_they_read(
     model: Path, tmp_path: Path, windows: list[Window], capsys: pytest.CaptureFixture[str]
 ) -> None:
