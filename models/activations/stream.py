@@ -4,7 +4,7 @@ The language model reads a random group of windows (a block) while the block bef
 Knows nothing of SAEs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import torch
@@ -25,7 +25,8 @@ class BlockStream:
 
     `batch` and `tokens` count all `world` processes: each of them serves batch / world rows of
     its own share of the windows per step, and all take the same number of steps. The order depends
-    on source, seed, rank and world alone. Iterating goes on from where the stream stands; leaving
+    on source, seed, rank and world alone. `agree` gives all processes the first one's outlier
+    threshold; without it each cuts at the median of its own first block. Iterating goes on from where the stream stands; leaving
     the loop stops the thread.
     """
 
@@ -40,6 +41,7 @@ class BlockStream:
         rank: int = 0,
         world: int = 1,
         prefetch: bool = True,
+        agree: Callable[[float], float] | None = None,
     ) -> None:
         if batch < 1 or tokens < 1:
             raise ValueError(f"batch ({batch}) and tokens ({tokens}) must be at least 1")
@@ -60,7 +62,7 @@ class BlockStream:
         self._world = world
         size = block_size(batch // world, -(-tokens // world), source.d_in)
         self._source = source
-        self._blocks = Blocks(source, self.sinks, size, seed, rank, world)
+        self._blocks = Blocks(source, self.sinks, size, seed, rank, world, agree)
         self._prefetch = Prefetch(self._blocks, prefetch)
         self._identity = torch.tensor(
             [seed, batch, rank, world, len(source.lengths), int(source.lengths.sum()), source.d_in]
@@ -182,8 +184,17 @@ class ActivationStream(BlockStream):
         rank: int = 0,
         world: int = 1,
         prefetch: bool = True,
+        agree: Callable[[float], float] | None = None,
     ) -> None:
         source = LiveSource(lm, layer, windows)
         super().__init__(
-            source, batch, tokens, seed, sinks=sinks, rank=rank, world=world, prefetch=prefetch
+            source,
+            batch,
+            tokens,
+            seed,
+            sinks=sinks,
+            rank=rank,
+            world=world,
+            prefetch=prefetch,
+            agree=agree,
         )

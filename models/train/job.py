@@ -3,6 +3,7 @@
 Reads text, model and files; gives events as plain dictionaries. Knows nothing of printing or signals.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -124,6 +125,8 @@ def run_job(job: Job, group: Group, device: str, stop: Callable[[], bool]) -> It
         return
     folders = [job.out / entry.name for entry in job.saes]
     model, layer = _read_from(job)
+    cut = stream.outlier_threshold
+    threshold = None if cut is None or math.isinf(cut) else cut
     if group.rank == 0:
         for folder, sae, pair, last in zip(
             folders, update.saes, configs, update.steps, strict=True
@@ -133,7 +136,7 @@ def run_job(job: Job, group: Group, device: str, stop: Callable[[], bool]) -> It
                 "layer": layer,
                 "training": describe(pair)["train"],
                 "processes": group.world,
-                "sinks": asdict(job.sinks),
+                "sinks": asdict(job.sinks) | {"threshold": threshold},
                 "dead_at_end": last.dead,
             }
             save_sae(folder, sae, about | job.about)
@@ -173,7 +176,8 @@ def _recipe(entry: JobSAE) -> TrainConfig:
 
 def _open(job: Job, config: TrainConfig, group: Group, device: str) -> tuple[BlockStream, int]:
     """The stream of this rank, and the width of its activations."""
-    share = {"sinks": job.sinks, "rank": group.rank, "world": group.world}
+    share: dict[str, Any] = {"sinks": job.sinks, "rank": group.rank, "world": group.world}
+    share["agree"] = group.agree
     if job.cache is not None:
         source = CachedSource(open_cache(job.cache), device)
         return BlockStream(source, config.batch, config.tokens, job.seed, **share), source.d_in

@@ -79,6 +79,7 @@ def test_a_job_tells_its_steps_and_writes_its_saes(
     about = read_about(tmp_path / "out" / "first")
     assert (about["run"], about["layer"], about["processes"]) == (7, 1, 1)
     assert about["training"]["batch"] == 64
+    assert about["sinks"]["threshold"] > 0
     assert load_sae(tmp_path / "out" / "second").config.sparsifier == "relu"
 
 

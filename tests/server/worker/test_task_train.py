@@ -236,4 +236,5 @@ def test_two_processes_train_what_one_does(
     assert 0 < outcome["nmse"] < 2
     assert (found["processes"], found["training"]["batch"]) == (2, 64)
     assert found["sinks"]["outlier_norm"] == 10
+    assert found["sinks"]["threshold"] > 0
     assert not list((ground.folder / "two" / "runs").iterdir())
