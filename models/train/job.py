@@ -14,6 +14,7 @@ from typing import Any
 from models.activations import ActivationStream, BlockStream, CachedSource, SinkPolicy, open_cache
 from models.artifact import load_json
 from models.corpus import Window, make_windows, read_documents
+from models.field_kinds import check_kinds
 from models.language_model import LanguageModel
 from models.sae import SAEConfig
 from models.sae.checkpoint import save_sae
@@ -69,6 +70,9 @@ class Job:
     """Kept beside each SAE, in its cfg.json."""
 
     def __post_init__(self) -> None:
+        check_kinds(self)
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}, but must be at least 0")
         given = [name for name in ("text", "windows", "cache") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from server.protocol.base import Count, Message, OneOrMore, SaeKey, TrainableSparsifier
+from server.protocol.base import Count, Message, OneOrMore, SaeKey, Seed, TrainableSparsifier
 
 
 class TrainRequest(Message):
@@ -26,7 +26,7 @@ class TrainRequest(Message):
     width: int = Field(default=1024, ge=1)
     k: OneOrMore[Count] = 24
     tokens: int = Field(default=1_000_000, ge=1)
-    seed: OneOrMore[Annotated[int, Field(ge=0)]] = 0
+    seed: OneOrMore[Seed] = 0
     name: str | None = Field(default=None, max_length=200)
     sparsity_weight: OneOrMore[Annotated[float, Field(ge=0)]] | None = None
     threshold: float | None = Field(default=None, ge=0)
@@ -62,7 +62,7 @@ class MapRequest(Message):
 
     sae: SaeKey
     metric: Literal["axis", "directed"] = "axis"
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
 
 
 class DemoRequest(Message):

@@ -170,6 +170,58 @@ def test_a_job_that_contradicts_itself_is_refused(
 
 
 @pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"device": "banana"}, "no device 'banana' here"),
+        ({"seed": 1.5}, "seed is 1.5, but must be a whole number"),
+        ({"seed": -1}, "seed is -1"),
+        (
+            {"saes": [{"name": "x", "sae": {"d_sae": 8, "k": 2.5}}]},
+            "k is 2.5, but must be a whole number or left out",
+        ),
+    ],
+)
+def test_what_a_job_cannot_mean_is_told_as_one_event(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict, named: str
+) -> None:
+    code, (event,) = run(write_job(tmp_path, model, **changes), capsys)
+    assert (code, event["event"], event["kind"]) == (1, "error", "ValueError")
+    assert named in event["message"]
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told_as_an_event(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, (event,) = run(write_job(tmp_path, model, device="cuda"), capsys)
+    assert code == 1
+    assert "no device 'cuda' here" in event["message"]
+
+
+@pytest.mark.usefixtures("handlers")
+def test_what_nobody_expected_is_told_as_an_event_and_raised(
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("colour")
+
+    monkeypatch.setattr(command, "run_job", fail)
+    with pytest.raises(KeyError):
+        command.main([str(write_job(tmp_path, model))])
+    event = json.loads(capsys.readouterr().out)
+    assert event == {
+        "event": "error",
+        "kind": "KeyError",
+        "message": "unexpected KeyError: 'colour'",
+    }
+
+
+@pytest.mark.usefixtures("handlers")
 def test_a_misspelt_setting_of_an_sae_is_named(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
