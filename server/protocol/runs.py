@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from server.protocol.base import Count, Message, OneOrMore, SaeKey, Seed, TrainableSparsifier
+from server.protocol.names import Name
 
 
 class TrainRequest(Message):
@@ -27,7 +28,7 @@ class TrainRequest(Message):
     k: OneOrMore[Count] = 24
     tokens: int = Field(default=1_000_000, ge=1)
     seed: OneOrMore[Seed] = 0
-    name: str | None = Field(default=None, max_length=200)
+    name: Name | None = None
     sparsity_weight: OneOrMore[Annotated[float, Field(ge=0)]] | None = None
     threshold: float | None = Field(default=None, ge=0)
     sigma: Literal["fixed", "learned"] = "learned"

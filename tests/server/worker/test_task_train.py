@@ -68,7 +68,7 @@ def test_every_sparsifier_has_defaults_that_work(lm, kind: str, more: dict) -> N
 
 def test_what_is_asked_for_reaches_the_configurations(lm) -> None:
     request = ask(
-        sae=["vsae", "jumprelu"],
+        sae=["vsae", "jumprelu", "topk"],
         sparsity_weight=0.3,
         threshold=0.7,
         sample=False,
@@ -78,7 +78,7 @@ def test_what_is_asked_for_reaches_the_configurations(lm) -> None:
         precision="candidates",
         seed=5,
     )
-    vsae, jumprelu = recipes.plan_saes(request, lm)
+    vsae, jumprelu, _topk = recipes.plan_saes(request, lm)
 
     assert (vsae.sae.sample, vsae.sae.rectify, vsae.sae.threshold) == (False, True, 0.0)
     assert (jumprelu.sae.sample, jumprelu.sae.threshold) == (True, 0.7)
