@@ -68,7 +68,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(
 def test_kill_9_at_a_random_step_loses_at_most_the_interval(
     whole: list[TrainUpdate], tmp_path: Path
 ) -> None:
-    victim = random.Random(torch.initial_seed()).randrange(2, STEPS)
+    victim = random.SystemRandom().randrange(2, STEPS)  # another one each time, whatever is seeded
     command = [sys.executable, "-m", "tests.models.interrupted", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
         assert child.stdout is not None
@@ -80,7 +80,9 @@ def test_kill_9_at_a_random_step_loses_at_most_the_interval(
     resumed = list(train(CONFIGS, stream(), Checkpoints(tmp_path, EVERY)))
 
     begun = resumed[0].steps[0].step
-    assert begun == 1 or begun > reached - EVERY
+    sys.stdout.write(f"killed when step {reached} was told, resumed at {begun}\n")  # if it fails
+    assert begun > reached - EVERY
+    assert begun >= EVERY or reached < EVERY
     assert_same(resumed[-1].saes, whole[-1].saes)
 
 
