@@ -191,6 +191,20 @@ def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path: Path) -> No
         next(train(CONFIGS[:1], stream(), Checkpoints(tmp_path, 4)))
 
 
+@pytest.mark.parametrize(("part", "field"), [("sae", "prefixes"), ("train", "decay")])
+def test_a_checkpoint_from_before_a_setting_had_its_default(
+    tmp_path: Path, part: str, field: str
+) -> None:
+    stopped(tmp_path, 1)
+    path = tmp_path / "step-000000001" / "checkpoint.json"
+    document = json.loads(path.read_text())
+    for sae in document["saes"]:
+        del sae[part][field]
+    path.write_text(json.dumps(document))
+    first = next(train(CONFIGS, stream(), Checkpoints(tmp_path, EVERY)))
+    assert first.steps[0].step == 1
+
+
 def test_a_checkpoint_of_another_number_of_processes_is_refused(tmp_path: Path) -> None:
     stopped(tmp_path, 1)
     path = tmp_path / "step-000000001" / "checkpoint.json"
