@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 def import_sae(settings: Settings, arguments: argparse.Namespace) -> int:
     """Bring in an SAE that was trained elsewhere, index it and map it."""
     values = given_fields(settings, arguments, ImportRequest)
+    if not arguments.source.strip():
+        raise ValueError("DIR|HUB_ID is empty: name a folder, or owner/name of a hub")
     folder = Path(arguments.source).expanduser()
     if folder.is_dir():
         values["source"] = str(folder.resolve())

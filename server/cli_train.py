@@ -11,7 +11,7 @@ from typing import Any, get_args
 from server.cli_runs import begin_run, given_fields, resume_run
 from server.protocol import TrainableSparsifier, TrainRequest
 from server.settings import Settings
-from server.train_rules import check_training
+from server.train_rules import check_given, check_training
 
 SPARSIFIERS = get_args(TrainableSparsifier)
 
@@ -24,6 +24,7 @@ def train(settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.text is None:
         raise ValueError("--text is required: see dipole train --help")
     request = TrainRequest(**given_fields(settings, arguments, TrainRequest))
+    check_given(request)
     check_training(request)
     return begin_run(settings, "train", request, arguments.json)
 

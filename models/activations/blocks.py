@@ -49,13 +49,22 @@ class Blocks:
     """
 
     def __init__(
-        self, source: Source, sinks: SinkPolicy, size: int, seed: int, rank: int, world: int
+        self,
+        source: Source,
+        sinks: SinkPolicy,
+        size: int,
+        seed: int,
+        rank: int,
+        world: int,
+        agree: Callable[[float], float] | None = None,
     ) -> None:
+        """`agree` gives every process the threshold of the first one's block; None: there is one."""
         self.source = source
         self.sinks = sinks
         self.size = size
         self.seed = seed
         self.rank = rank
+        self._agree = agree or float
         self.own = np.arange(rank, len(source.lengths), world)
         skipped = 1 if sinks.first else 0
         if len(self.own) == 0 or int((source.lengths[self.own] - skipped).max()) < 1:
@@ -132,7 +141,7 @@ class Blocks:
             return Block(rows, cursor, following, threshold)
         norms = rows.activations.norm(dim=-1)
         if threshold is None:
-            threshold = self.sinks.threshold(norms)
+            threshold = self._agree(self.sinks.threshold(norms))
         is_kept = ~is_outlier(norms, threshold)
         if not bool(is_kept.all()):
             rows = Batch(rows.activations[is_kept], rows.tokens[is_kept])

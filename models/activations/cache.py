@@ -8,7 +8,7 @@ what the language model would. Knows nothing of batches, nor how a cache is writ
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -137,6 +137,16 @@ class CachedSource:
     def tokens(self, window: int) -> np.ndarray:
         """The token ids of one window."""
         return self.cache.tokens(window)
+
+    def origin(self) -> dict[str, Any]:
+        """The model and layer that the cache was written of, and how it was rounded."""
+        settings = self.cache.settings
+        return {
+            "model": settings.model,
+            "layer": settings.layer,
+            "dtype": settings.dtype,
+            "fingerprint": settings.fingerprint,
+        }
 
 
 def _map(path: Path, dtype: str, count: int) -> np.ndarray:

@@ -4,7 +4,7 @@ A source is asked for whole windows and answers in any order. Knows nothing of s
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from models.activations.forward import window_activations
 from models.corpus import Window
 from models.language_model import LanguageModel
+from models.weights_mark import weights_mark
 
 
 class Part(NamedTuple):
@@ -39,6 +40,10 @@ class Source(Protocol):
         """The token ids of one window."""
         ...
 
+    def origin(self) -> dict[str, Any]:
+        """What computed the activations: names and values of JSON, alike where they are alike."""
+        ...
+
 
 class LiveSource:
     """Runs the language model for every question."""
@@ -61,3 +66,12 @@ class LiveSource:
     def tokens(self, window: int) -> np.ndarray:
         """The token ids of one window."""
         return self.windows[window].tokens
+
+    def origin(self) -> dict[str, Any]:
+        """The model, by name and weights, and the layer."""
+        return {
+            "model": self.lm.name,
+            "layer": self.layer,
+            "dtype": "float32",  # as a stream serves them
+            "weights": weights_mark(self.lm.model),
+        }

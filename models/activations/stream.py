@@ -4,13 +4,15 @@ The language model reads a random group of windows (a block) while the block bef
 Knows nothing of SAEs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from models.activations.batch import Batch
 from models.activations.blocks import Block, Blocks, Cursor, block_size
+from models.activations.origin import check_origin, pack_origin
 from models.activations.prefetch import Prefetch
 from models.activations.sinks import SinkPolicy
 from models.activations.sources import LiveSource, Source
@@ -23,7 +25,8 @@ class BlockStream:
 
     `batch` and `tokens` count all `world` processes: each of them serves batch / world rows of
     its own share of the windows per step, and all take the same number of steps. The order depends
-    on source, seed, rank and world alone. Iterating goes on from where the stream stands; leaving
+    on source, seed, rank and world alone. `agree` gives all processes the first one's outlier
+    threshold; without it each cuts at the median of its own first block. Iterating goes on from where the stream stands; leaving
     the loop stops the thread.
     """
 
@@ -38,6 +41,7 @@ class BlockStream:
         rank: int = 0,
         world: int = 1,
         prefetch: bool = True,
+        agree: Callable[[float], float] | None = None,
     ) -> None:
         if batch < 1 or tokens < 1:
             raise ValueError(f"batch ({batch}) and tokens ({tokens}) must be at least 1")
@@ -57,7 +61,8 @@ class BlockStream:
         """By all processes together."""
         self._world = world
         size = block_size(batch // world, -(-tokens // world), source.d_in)
-        self._blocks = Blocks(source, self.sinks, size, seed, rank, world)
+        self._source = source
+        self._blocks = Blocks(source, self.sinks, size, seed, rank, world, agree)
         self._prefetch = Prefetch(self._blocks, prefetch)
         self._identity = torch.tensor(
             [seed, batch, rank, world, len(source.lengths), int(source.lengths.sum()), source.d_in]
@@ -99,13 +104,16 @@ class BlockStream:
             "position": torch.tensor([self.tokens_served, self._offset, *self._cursor]),
             "threshold": torch.tensor(threshold, dtype=torch.float64),
             "identity": self._identity.clone(),
+            "origin": self._origin.clone(),
         }
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on behind the last batch served before `state`; makes one block again.
 
-        Raises ValueError when the state is that of another stream.
+        Raises ValueError, naming what differs, when the state is that of another stream.
         """
+        if "origin" in state:  # a checkpoint of before says nothing
+            check_origin(state["origin"], self._origin)
         if not torch.equal(state["identity"].cpu(), self._identity):
             raise ValueError(
                 "the saved position belongs to another text, batch, seed or number of processes "
@@ -117,6 +125,10 @@ class BlockStream:
         threshold = float(state["threshold"])
         self.tokens_served, self._offset, self._cursor = served, offset, Cursor(*cursor)
         self._threshold = None if threshold != threshold else threshold
+
+    @cached_property
+    def _origin(self) -> Tensor:
+        return pack_origin(self._source, self.sinks)
 
     def _take(self, count: int) -> Batch:
         """The next `count` rows, across blocks where one ends."""
@@ -172,8 +184,17 @@ class ActivationStream(BlockStream):
         rank: int = 0,
         world: int = 1,
         prefetch: bool = True,
+        agree: Callable[[float], float] | None = None,
     ) -> None:
         source = LiveSource(lm, layer, windows)
         super().__init__(
-            source, batch, tokens, seed, sinks=sinks, rank=rank, world=world, prefetch=prefetch
+            source,
+            batch,
+            tokens,
+            seed,
+            sinks=sinks,
+            rank=rank,
+            world=world,
+            prefetch=prefetch,
+            agree=agree,
         )

@@ -1,12 +1,15 @@
 """An SAE on disk: a folder with `cfg.json` and `sae.safetensors`, nothing else.
 
 Weights and buffers (evaluation threshold, token means) are float32; a field that a file does not have
-takes its default, so that older folders load. Knows nothing of foreign formats or databases.
+takes its default, so that older folders load; one that is not known is refused. Knows nothing of foreign formats or databases.
 """
 
-from dataclasses import asdict, fields
+import json
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from models.artifact import load_json, load_tensors, save_json, save_tensors
 from models.sae.autoencoder import SparseAutoencoder
@@ -40,15 +43,31 @@ def load_sae(directory: Path, device: str = "cpu") -> SparseAutoencoder:
         raise ValueError(
             f"{directory / WEIGHTS} holds {_shapes(found)}, but {SETTINGS} describes {_shapes(expected)}"
         )
+    if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
+        raise ValueError(
+            f"{directory / WEIGHTS} holds infinities or NaN in {', '.join(broken)}: "
+            "copy or train the SAE again"
+        )
     sae.load_state_dict(tensors)
     return sae.to(device).eval().requires_grad_(False)
 
 
 def read_config(directory: Path) -> SAEConfig:
-    """The settings of a saved SAE."""
-    document = _read(directory)
-    known = {field.name for field in fields(SAEConfig)}
-    return SAEConfig(**{key: value for key, value in document["sae"].items() if key in known})
+    """The settings of a saved SAE. Raises ValueError on those that are missing, wrong or not known."""
+    given, path = _read(directory)["sae"], directory / SETTINGS
+    known = {field.name: field.default for field in fields(SAEConfig)}
+    if unknown := sorted(set(given) - set(known)):
+        raise ValueError(
+            f"{path} has settings that this version does not know ({', '.join(unknown)}): was it "
+            "written by a newer Dipole? update this one"
+        )
+    missing = [name for name, usual in known.items() if usual is MISSING and name not in given]
+    if missing:
+        raise ValueError(f"{path} lacks {' and '.join(missing)}: copy or train the SAE again")
+    try:
+        return SAEConfig(**given)
+    except ValueError as error:
+        raise ValueError(f"{path} describes no SAE: {error}") from error
 
 
 def read_about(directory: Path) -> dict[str, Any]:
@@ -68,6 +87,12 @@ def _read(directory: Path) -> dict[str, Any]:
         )
     if not isinstance(document.get("sae"), dict) or not isinstance(document.get("about"), dict):
         raise ValueError(f"{directory / SETTINGS} lacks its settings: copy or train the SAE again")
+    try:
+        json.dumps(document, allow_nan=False)
+    except ValueError as error:
+        raise ValueError(
+            f"{directory / SETTINGS} holds a number that is not finite: copy or train the SAE again"
+        ) from error
     return document
 
 

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from models.field_kinds import check_kinds
+
 Sparsifier = Literal[
     "relu",
     "soft_threshold",
@@ -64,7 +66,9 @@ class SAEConfig:
     """How many token ids there are; with token_bias only."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "prefixes", tuple(self.prefixes))  # JSON has lists only
+        if isinstance(self.prefixes, list):  # JSON has lists only
+            object.__setattr__(self, "prefixes", tuple(self.prefixes))
+        check_kinds(self)
         self._check_shape()
         self._check_k()
         self._check_threshold()

@@ -14,7 +14,7 @@ from models.kernels import SparseCode
 from models.sae.config import LEARNT_THRESHOLD, SAEConfig
 from models.sae.variational import LOG_VARIANCE_BIAS
 
-THRESHOLD_DECAY = 0.99  # running mean of the smallest active |u| over about a hundred batches
+THRESHOLD_BATCHES = 100  # that the running mean of the smallest active |u| goes back, about
 
 
 class SAEWeights(nn.Module):
@@ -68,19 +68,19 @@ class SAEWeights(nn.Module):
         self.token_means.copy_(means * self.config.input_scale)
 
     @torch.no_grad()
-    def update_threshold(self, code: SparseCode) -> None:
+    def update_threshold(self, code: SparseCode, batches: int = THRESHOLD_BATCHES) -> None:
         """Move the evaluation threshold towards the smallest active |u| of a training batch.
 
-        A running mean with decay 0.99 that starts at its first value (BatchTopK, arXiv 2412.06410, §3;
-        on |u| for the signed one). A batch in which nothing is active changes nothing. Raises ValueError
-        for a sparsifier that ranks no batch.
+        A running mean over about so many `batches` (decay 1 − 1/batches) that starts at its first value
+        (BatchTopK, arXiv 2412.06410, §3; on |u| for the signed one). A batch in which nothing is active
+        changes nothing. Raises ValueError for a sparsifier that ranks no batch.
         """
         if not self.config.is_batched:
             raise ValueError(f"sparsifier {self.config.sparsifier!r} learns no threshold this way")
         size = code.values.detach().abs()
         smallest = size.masked_fill(size == 0, torch.inf).amin()
         moved = torch.where(
-            self.threshold == 0, smallest, torch.lerp(smallest, self.threshold, THRESHOLD_DECAY)
+            self.threshold == 0, smallest, torch.lerp(smallest, self.threshold, 1 - 1 / batches)
         )
         self.threshold.copy_(torch.where(torch.isfinite(smallest), moved, self.threshold))
 

@@ -41,6 +41,10 @@ def main(argv: list[str]) -> int:
     except (ValueError, FloatingPointError, OSError) as error:
         tell({"event": "error", "kind": type(error).__name__, "message": str(error)})
         return 1
+    except Exception as error:  # told like any other, and where it arose stands on stderr
+        kind = type(error).__name__
+        tell({"event": "error", "kind": kind, "message": f"unexpected {kind}: {error}"})
+        raise
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
@@ -50,10 +54,22 @@ def main(argv: list[str]) -> int:
 def choose_device(job: Job) -> str:
     """The job's device, else this process's own GPU, else the CPU."""
     if job.device is not None:
-        return job.device
+        return _check_device(job.device)
     if torch.cuda.is_available():
         return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     return "cpu"
+
+
+def _check_device(device: str) -> str:
+    """A device that torch can use here. Raises ValueError, saying what to do, otherwise."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter: built without CUDA
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"there is no device {device!r} here ({reason}): leave device out, or choose cpu"
+        ) from error
+    return device
 
 
 def join_group(device: str) -> None:

@@ -6,13 +6,17 @@ Knows nothing of weights or data.
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+from models.field_kinds import check_kinds
 from models.kernels import KernelOptions
 from models.sae.config import LEARNT_THRESHOLD, SAEConfig
+from models.sae.weights import THRESHOLD_BATCHES
 
 DecayShape = Literal["linear", "cosine"]
 BiasStart = Literal["median", "mean", "zero"]
+LARGEST_SEED = 2**32 - 1
+"""That every random generator takes: torch's, numpy's and scikit-learn's."""
 PENALISED = ("relu", "soft_threshold", "jumprelu", "hard_threshold", "vsae")
 """Sparsifiers with a penalty of their own; the others are sparse by k."""
 
@@ -75,9 +79,10 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if isinstance(self.kernels, dict):  # from JSON
-            chosen = {key: self.kernels[key] for key in ("precision", "backend")}
-            object.__setattr__(self, "kernels", KernelOptions(**chosen))
-        object.__setattr__(self, "betas", tuple(self.betas))
+            object.__setattr__(self, "kernels", _read_kernels(self.kernels))
+        if isinstance(self.betas, list):
+            object.__setattr__(self, "betas", tuple(self.betas))
+        check_kinds(self)
         self._check_counts()
         self._check_numbers()
         self._check_schedule()
@@ -88,9 +93,19 @@ class TrainConfig:
         """How many optimiser steps the tokens make."""
         return -(-self.tokens // self.batch)
 
+    @property
+    def threshold_batches(self) -> int:
+        """How far back the mean goes that is BatchTopK's threshold in evaluation.
+
+        A tenth of the steps: the start, when the pre-activations are still growing, must be forgotten.
+        """
+        return min(THRESHOLD_BATCHES, max(1, self.steps // 10))
+
     def _check_counts(self) -> None:
         if self.tokens < 1 or self.batch < 1:
             raise ValueError(f"tokens ({self.tokens}) and batch ({self.batch}) must be at least 1")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise ValueError(f"seed is {self.seed}, but must be from 0 to {LARGEST_SEED}")
         for name in ("start_tokens", "dead_after"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, but must be at least 1")
@@ -132,11 +147,21 @@ class TrainConfig:
             raise ValueError(
                 f"auxk = {self.auxk} has no effect with auxk_weight = 0: leave auxk out, or weigh it"
             )
+        if not isinstance(self.kernels, KernelOptions):
+            raise ValueError(f"kernels is {self.kernels!r}, but must hold precision and backend")
         if self.autocast and self.kernels.precision == "candidates":
             raise ValueError(
                 "autocast = True and kernels.precision = 'candidates' exclude each other: candidates "
                 "are rescored in float32, which autocast would undo; choose one"
             )
+
+
+def _read_kernels(given: dict[str, Any]) -> KernelOptions:
+    """The options that JSON holds; the workspace is a training's own."""
+    known = ("precision", "backend", "workspace")
+    if unknown := sorted(set(given) - set(known)):
+        raise ValueError(f"kernels has unknown fields {unknown}: known are precision and backend")
+    return KernelOptions(**{name: given[name] for name in known[:2] if name in given})
 
 
 def check_pair(sae: SAEConfig, config: TrainConfig) -> None:

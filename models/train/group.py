@@ -51,6 +51,12 @@ class Group:
                 dist.broadcast(whole, 0)
                 tensor.detach().copy_(whole)
 
+    def agree(self, value: float) -> float:
+        """Rank 0's number, on every rank."""
+        told = torch.tensor(value, dtype=torch.float64)
+        self.broadcast([told])
+        return float(told)
+
     def wait(self) -> None:
         """Return once every rank is here."""
         if self.world > 1:

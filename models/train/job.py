@@ -3,6 +3,7 @@
 Reads text, model and files; gives events as plain dictionaries. Knows nothing of printing or signals.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -13,6 +14,7 @@ from typing import Any
 from models.activations import ActivationStream, BlockStream, CachedSource, SinkPolicy, open_cache
 from models.artifact import load_json
 from models.corpus import Window, make_windows, read_documents
+from models.field_kinds import check_kinds
 from models.language_model import LanguageModel
 from models.sae import SAEConfig
 from models.sae.checkpoint import save_sae
@@ -68,6 +70,9 @@ class Job:
     """Kept beside each SAE, in its cfg.json."""
 
     def __post_init__(self) -> None:
+        check_kinds(self)
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}, but must be at least 0")
         given = [name for name in ("text", "windows", "cache") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
@@ -124,6 +129,8 @@ def run_job(job: Job, group: Group, device: str, stop: Callable[[], bool]) -> It
         return
     folders = [job.out / entry.name for entry in job.saes]
     model, layer = _read_from(job)
+    cut = stream.outlier_threshold
+    threshold = None if cut is None or math.isinf(cut) else cut
     if group.rank == 0:
         for folder, sae, pair, last in zip(
             folders, update.saes, configs, update.steps, strict=True
@@ -133,7 +140,7 @@ def run_job(job: Job, group: Group, device: str, stop: Callable[[], bool]) -> It
                 "layer": layer,
                 "training": describe(pair)["train"],
                 "processes": group.world,
-                "sinks": asdict(job.sinks),
+                "sinks": asdict(job.sinks) | {"threshold": threshold},
                 "dead_at_end": last.dead,
             }
             save_sae(folder, sae, about | job.about)
@@ -173,7 +180,8 @@ def _recipe(entry: JobSAE) -> TrainConfig:
 
 def _open(job: Job, config: TrainConfig, group: Group, device: str) -> tuple[BlockStream, int]:
     """The stream of this rank, and the width of its activations."""
-    share = {"sinks": job.sinks, "rank": group.rank, "world": group.world}
+    share: dict[str, Any] = {"sinks": job.sinks, "rank": group.rank, "world": group.world}
+    share["agree"] = group.agree
     if job.cache is not None:
         source = CachedSource(open_cache(job.cache), device)
         return BlockStream(source, config.batch, config.tokens, job.seed, **share), source.d_in

@@ -5,7 +5,7 @@ Knows configs only.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from typing import Any
 
 from models.sae import SAEConfig
@@ -35,7 +35,11 @@ def check_sweep(configs: Sequence[Pair]) -> None:
 
 
 def check_same(configs: Sequence[Pair], found: Sequence[dict[str, Any]]) -> None:
-    """Raise ValueError, naming the first difference, unless the checkpoint is of these configs."""
+    """Raise ValueError, naming the first difference, unless the checkpoint is of these configs.
+
+    A field that came since the checkpoint was written had its default then.
+    """
+    usual = {"sae": _defaults(SAEConfig), "train": _defaults(TrainConfig)}
     asked = [json.loads(json.dumps(describe(pair))) for pair in configs]
     if len(found) != len(asked):
         raise ValueError(
@@ -44,13 +48,20 @@ def check_same(configs: Sequence[Pair], found: Sequence[dict[str, Any]]) -> None
         )
     for number, (old, new) in enumerate(zip(found, asked, strict=True), start=1):
         for part in ("sae", "train"):
+            made_with = usual[part] | old[part]
             for name, value in new[part].items():
-                if old[part].get(name) != value:
+                if made_with.get(name) != value:
                     raise ValueError(
-                        f"the checkpoint was made with {name} = {old[part].get(name)} for SAE "
+                        f"the checkpoint was made with {name} = {made_with.get(name)} for SAE "
                         f"{number}, but {value} is asked for: give another checkpoint folder, or "
                         "the settings that the training began with"
                     )
+
+
+def _defaults(config: type[SAEConfig] | type[TrainConfig]) -> dict[str, Any]:
+    """As JSON has them."""
+    found = {item.name: item.default for item in fields(config) if item.default is not MISSING}
+    return json.loads(json.dumps(found))
 
 
 def describe(pair: Pair) -> dict[str, Any]:

@@ -224,7 +224,7 @@ class Training:
     def _update_threshold(self, output: SAEOutput) -> None:
         """BatchTopK's threshold, the mean of what the ranks found in their own share of the batch."""
         assert isinstance(output.code, SparseCode)
-        self.sae.update_threshold(output.code)
+        self.sae.update_threshold(output.code, self.config.threshold_batches)
         if self.group.world > 1:
             threshold = self.sae.threshold
             threshold.copy_(self.group.sum(threshold.clone()) / self.group.world)

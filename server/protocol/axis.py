@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from server.protocol.base import Count, Message
 from server.protocol.concepts import CONTRASTS, FEWEST_TEXTS, MOST_TEXTS, Texts
+from server.protocol.names import Name
 
 
 class AxisRequest(Message):
@@ -16,7 +17,7 @@ class AxisRequest(Message):
     label is called by the words of its contexts, as any feature's; those of a contrast by its sides.
     """
 
-    name: str = Field(min_length=1, max_length=200)
+    name: Name
     model: str = "demo"
     layer: int | None = Field(default=None, ge=0)
     """Residual stream after this block, counted from 0; None takes the middle one."""

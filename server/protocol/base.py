@@ -22,6 +22,8 @@ OneOrMore = Annotated[
 ]
 """A value or a list of them; complaints name only the one that was given."""
 Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""Of anything that is drawn at random: what torch, numpy and scikit-learn all take."""
 SaeKey = int | Annotated[str, Field(min_length=1, max_length=200)]
 Operation = Literal["add", "clamp", "scale", "project"]
 EditPole = Literal["both", "+", "-"]

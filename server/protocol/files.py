@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from server.protocol.base import Count, Message
+from server.protocol.names import Name
 
 ExportFormat = Literal["saelens", "sparsify", "dictionary_learning", "split", "dipole"]
 
@@ -24,4 +25,4 @@ class ImportRequest(Message):
     """What to measure and index on; None: the demo corpus, with the demo model only."""
     tokens: Count | None = None
     """Index no more than so many tokens of the text."""
-    name: str | None = Field(default=None, max_length=200)
+    name: Name | None = None

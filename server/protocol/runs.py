@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from server.protocol.base import Count, Message, OneOrMore, SaeKey, TrainableSparsifier
+from server.protocol.base import Count, Message, OneOrMore, SaeKey, Seed, TrainableSparsifier
+from server.protocol.names import Name
 
 
 class TrainRequest(Message):
@@ -30,8 +31,8 @@ class TrainRequest(Message):
     width: int = Field(default=1024, ge=1)
     k: OneOrMore[Count] = 24
     tokens: int = Field(default=1_000_000, ge=1)
-    seed: OneOrMore[Annotated[int, Field(ge=0)]] = 0
-    name: str | None = Field(default=None, max_length=200)
+    seed: OneOrMore[Seed] = 0
+    name: Name | None = None
     sparsity_weight: OneOrMore[Annotated[float, Field(ge=0)]] | None = None
     threshold: float | None = Field(default=None, ge=0)
     sigma: Literal["fixed", "learned"] = "learned"
@@ -66,7 +67,7 @@ class MapRequest(Message):
 
     sae: SaeKey
     metric: Literal["axis", "directed"] = "axis"
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
 
 
 class DemoRequest(Message):

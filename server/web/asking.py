@@ -113,6 +113,8 @@ def _demo_text() -> Path:
 
 def _folder(settings: Settings, place: str, holds: str | None, what: str) -> str:
     """A folder of this server as an absolute path; a name or a hub id as it is."""
+    if not place.strip():  # which as a path would be where the server was started
+        raise ValueError(f"the {what} is not named: give a folder of the server, or a hub id")
     try:
         folder = Path(place).expanduser()
         is_there = folder.is_dir() and (holds is None or (folder / holds).is_file())

@@ -14,6 +14,7 @@ from models.evaluate.fidelity import Fidelity
 from models.language_model import LanguageModel
 from models.sae import SparseAutoencoder
 from models.sae.checkpoint import save_sae
+from server.protocol.names import check_name
 from server.store.saes import SaeRecord, get_sae
 from server.worker.indexing import Indexing
 from server.worker.library import Corpus, enter_sae, require_sae
@@ -37,13 +38,9 @@ def settle_name(
     """A free name, or the name and the SAE that an earlier attempt of this run has entered.
 
     `made` is the field of the SAE's configuration that says which `run` entered it. Raises ValueError
-    when the name asked for is another SAE's.
+    when the name asked for is another SAE's, or cannot be a folder's.
     """
-    stem = asked or usual
-    if "/" in stem or stem.startswith("."):
-        raise ValueError(
-            f"the name {stem!r} cannot be a folder: leave out slashes and a leading dot"
-        )
+    stem = check_name(asked or usual)
     for number in count(1):
         name = stem if number == 1 else f"{stem}-{number}"
         with context.database.read() as session:

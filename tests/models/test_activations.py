@@ -235,3 +235,13 @@ def test_the_block_is_bounded_in_bytes() -> None:
     assert blocks_module.block_size(8, 10**9, 10) == 100
     assert blocks_module.block_size(8, 10**9, 1 << 27) == 16
     assert blocks_module.block_size(8, 50, 10) == 50
+
+
+def test_processes_cut_at_the_threshold_they_agree_on(lm, windows) -> None:
+    own = [make(lm, windows, rank=rank, world=2) for rank in range(2)]
+    for stream in own:
+        next(iter(stream))
+    assert own[0].outlier_threshold != own[1].outlier_threshold
+    second = make(lm, windows, rank=1, world=2, agree=lambda _: own[0].outlier_threshold)
+    next(iter(second))
+    assert second.outlier_threshold == own[0].outlier_threshold

@@ -96,5 +96,9 @@ def test_a_job_under_torchrun_is_reported_once_and_written_once(tmp_path: Path) 
     assert events[0] == {"event": "started", "world": 2, "device": "cpu", "steps": 10}
     assert [event["event"] for event in events[-2:]] == ["progress", "done"]
     assert events[-2]["tokens"] == 640
-    assert read_about(tmp_path / "out" / "first")["processes"] == 2
+    about = read_about(tmp_path / "out" / "first")
+    assert about["processes"] == 2
+    (kept,) = (tmp_path / "checkpoints").iterdir()
+    own = [load_tensors(kept / f"rank-{rank}.safetensors") for rank in range(2)]
+    assert [float(state["stream.threshold"]) for state in own] == [about["sinks"]["threshold"]] * 2
     assert load_sae(tmp_path / "out" / "second").config.d_sae == 32

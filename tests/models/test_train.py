@@ -7,6 +7,7 @@ from torch.testing import assert_close
 from models.activations import ActivationStream
 from models.language_model import LanguageModel
 from models.sae import SAEConfig
+from models.sae.config import Sparsifier
 from models.train import Start, TrainConfig, Training, train
 from models.train.decoder import gradient_norm, normalise_decoder, remove_parallel_gradient
 from models.train.loss import auxiliary_loss, reconstruction_loss
@@ -207,6 +208,17 @@ def test_the_threshold_of_batch_topk_is_learnt() -> None:
     x, _ = planted(2_048)
     training, _ = fit(SAEConfig(16, 24, "batchabstopk", 3), x, steps=8)
     assert training.sae.threshold > 0
+
+
+@pytest.mark.parametrize("sparsifier", ["batchtopk", "batchabstopk"])
+@pytest.mark.parametrize("steps", [60, 400])
+def test_evaluation_lets_k_latents_through_after_a_short_training(
+    sparsifier: Sparsifier, steps: int
+) -> None:
+    x, _ = planted(16_384, signed=sparsifier == "batchabstopk")
+    training, _ = fit(SAEConfig(16, 24, sparsifier, 4), x, steps=steps)
+    l0 = (training.sae.eval().encode(x) != 0).sum(-1).float().mean()
+    assert float(l0) == pytest.approx(4, rel=0.15)
 
 
 def test_the_same_seed_gives_the_same_weights(lm: LanguageModel, windows) -> None:

@@ -68,7 +68,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(
 def test_kill_9_at_a_random_step_loses_at_most_the_interval(
     whole: list[TrainUpdate], tmp_path: Path
 ) -> None:
-    victim = random.Random(torch.initial_seed()).randrange(2, STEPS)
+    victim = random.SystemRandom().randrange(2, STEPS)  # another one each time, whatever is seeded
     command = [sys.executable, "-m", "tests.models.interrupted", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
         assert child.stdout is not None
@@ -80,7 +80,9 @@ def test_kill_9_at_a_random_step_loses_at_most_the_interval(
     resumed = list(train(CONFIGS, stream(), Checkpoints(tmp_path, EVERY)))
 
     begun = resumed[0].steps[0].step
-    assert begun == 1 or begun > reached - EVERY
+    sys.stdout.write(f"killed when step {reached} was told, resumed at {begun}\n")  # if it fails
+    assert begun > reached - EVERY
+    assert begun >= EVERY or reached < EVERY
     assert_same(resumed[-1].saes, whole[-1].saes)
 
 
@@ -187,6 +189,20 @@ def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path: Path) -> No
         next(train([(sae, replace(recipe, lr=0.5)), second], stream(), Checkpoints(tmp_path, 4)))
     with pytest.raises(ValueError, match="2 SAEs, but 1"):
         next(train(CONFIGS[:1], stream(), Checkpoints(tmp_path, 4)))
+
+
+@pytest.mark.parametrize(("part", "field"), [("sae", "prefixes"), ("train", "decay")])
+def test_a_checkpoint_from_before_a_setting_had_its_default(
+    tmp_path: Path, part: str, field: str
+) -> None:
+    stopped(tmp_path, 1)
+    path = tmp_path / "step-000000001" / "checkpoint.json"
+    document = json.loads(path.read_text())
+    for sae in document["saes"]:
+        del sae[part][field]
+    path.write_text(json.dumps(document))
+    first = next(train(CONFIGS, stream(), Checkpoints(tmp_path, EVERY)))
+    assert first.steps[0].step == 1
 
 
 def test_a_checkpoint_of_another_number_of_processes_is_refused(tmp_path: Path) -> None:

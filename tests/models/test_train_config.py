@@ -54,6 +54,13 @@ def test_without_warm_up_or_decay_the_rate_is_constant() -> None:
         ({"clip": 0.0}, "clip is 0.0"),
         ({"betas": (0.9, 1.0)}, "betas are"),
         ({"bias_start": "middle"}, "median, mean, zero"),
+        ({"batch": 500.0}, "batch is 500.0, but must be a whole number"),
+        ({"auxk": "8"}, "auxk is '8', but must be a whole number or left out"),
+        ({"tied_start": 1}, "tied_start is 1, but must be true or false"),
+        ({"betas": [0.9, None]}, "betas is .*, but must be a list, each of them a number"),
+        ({"seed": 2**32}, "seed is 4294967296, but must be from 0 to 4294967295"),
+        ({"kernels": {"precision": "candidates", "colour": 1}}, r"unknown fields \['colour'\]"),
+        ({"kernels": 5}, "kernels is 5"),
     ],
 )
 def test_impossible_combinations_are_refused_by_name(fields: dict, named: str) -> None:
@@ -98,6 +105,11 @@ def test_saes_that_cannot_share_a_pass_are_refused(sae: dict, recipe: dict, name
     )
     with pytest.raises(ValueError, match=named):
         next(train([first, second], batched(planted(1_024)[0], 256)))
+
+
+def test_kernels_may_be_given_in_part() -> None:
+    config = TrainConfig(kernels={"precision": "candidates"})  # type: ignore[arg-type]
+    assert config.kernels == KernelOptions("candidates")
 
 
 def test_a_recipe_survives_json() -> None:

@@ -79,6 +79,7 @@ def test_a_job_tells_its_steps_and_writes_its_saes(
     about = read_about(tmp_path / "out" / "first")
     assert (about["run"], about["layer"], about["processes"]) == (7, 1, 1)
     assert about["training"]["batch"] == 64
+    assert about["sinks"]["threshold"] > 0
     assert load_sae(tmp_path / "out" / "second").config.sparsifier == "relu"
 
 
@@ -109,6 +110,20 @@ def test_a_signal_stops_a_job_and_the_same_job_goes_on(
     assert [event["step"] for event in events[1:-1]] == [4, 5, 6, 7, 8, 9, 10, 10]
     resumed = load_sae(tmp_path / "out" / "first").W_dec
     assert torch.equal(resumed, load_sae(tmp_path / "whole" / "first").W_dec)
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize(
+    ("change", "named"), [({"layer": 0}, "layer 1, here 0"), ({"documents": 29}, "text ")]
+)
+def test_a_job_on_something_else_does_not_go_on_from_the_checkpoint(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict, named: str
+) -> None:
+    run(write_job(tmp_path, model), capsys)
+    code, events = run(write_job(tmp_path, model, **change), capsys)
+    assert code == 1
+    assert events[-1]["kind"] == "ValueError"
+    assert named in events[-1]["message"]
 
 
 @pytest.mark.usefixtures("handlers")
@@ -152,6 +167,58 @@ def test_a_job_that_contradicts_itself_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=named):
         read_job(write_job(tmp_path, model, **changes))
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"device": "banana"}, "no device 'banana' here"),
+        ({"seed": 1.5}, "seed is 1.5, but must be a whole number"),
+        ({"seed": -1}, "seed is -1"),
+        (
+            {"saes": [{"name": "x", "sae": {"d_sae": 8, "k": 2.5}}]},
+            "k is 2.5, but must be a whole number or left out",
+        ),
+    ],
+)
+def test_what_a_job_cannot_mean_is_told_as_one_event(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict, named: str
+) -> None:
+    code, (event,) = run(write_job(tmp_path, model, **changes), capsys)
+    assert (code, event["event"], event["kind"]) == (1, "error", "ValueError")
+    assert named in event["message"]
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told_as_an_event(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, (event,) = run(write_job(tmp_path, model, device="cuda"), capsys)
+    assert code == 1
+    assert "no device 'cuda' here" in event["message"]
+
+
+@pytest.mark.usefixtures("handlers")
+def test_what_nobody_expected_is_told_as_an_event_and_raised(
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("colour")
+
+    monkeypatch.setattr(command, "run_job", fail)
+    with pytest.raises(KeyError):
+        command.main([str(write_job(tmp_path, model))])
+    event = json.loads(capsys.readouterr().out)
+    assert event == {
+        "event": "error",
+        "kind": "KeyError",
+        "message": "unexpected KeyError: 'colour'",
+    }
 
 
 @pytest.mark.usefixtures("handlers")

@@ -85,6 +85,8 @@ def test_a_hub_id_is_passed_on_as_it_is(asked: list[Message]) -> None:
     ("words", "part"),
     [
         (["import"], "DIR|HUB_ID"),
+        (["import", ""], "DIR|HUB_ID is empty"),
+        (["import", "x", "--name", 150 * "é"], "has 300 bytes"),
         (["import", "x", "--layer", "-1"], "layer"),
         (["import", "x", "--text", "missing.txt"], "no text file"),
         (["export", "out", "--sae", "nothing", "--format", "saelens"], "no SAE is called nothing"),

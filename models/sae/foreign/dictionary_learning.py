@@ -119,7 +119,7 @@ def _topk(state: dict[str, Tensor]) -> PlainSAE:
     """Its threshold is not used when it encodes: the k largest are taken."""
     W_enc, b_enc, W_dec = _linear(state)
     b_dec, k = require(state, "b_dec", "k")
-    return PlainSAE(W_enc, b_enc, W_dec, b_dec, "topk", int(k))
+    return PlainSAE(W_enc, b_enc, W_dec, b_dec, "topk", int(_one("k", k)))
 
 
 def _batch_topk(state: dict[str, Tensor]) -> PlainSAE:
@@ -140,12 +140,20 @@ def _matryoshka(state: dict[str, Tensor]) -> PlainSAE:
 
 def _batch_rule(state: dict[str, Tensor], d_sae: int) -> tuple[int, Tensor]:
     k, threshold = require(state, "k", "threshold")
-    if threshold < 0:
+    if _one("threshold", threshold) < 0:
         raise ValueError(
             "this BatchTopK dictionary never learnt its inference threshold (it is "
             f"{float(threshold):g}): train it past threshold_start_step, then import it"
         )
-    return int(k), threshold.expand(d_sae)
+    return int(_one("k", k)), threshold.reshape(()).expand(d_sae)
+
+
+def _one(name: str, tensor: Tensor) -> float:
+    if tensor.numel() != 1:
+        raise ValueError(
+            f"{name} is {list(tensor.shape)}, but must be one number: copy the SAE again"
+        )
+    return float(tensor)
 
 
 def _jumprelu(state: dict[str, Tensor]) -> PlainSAE:

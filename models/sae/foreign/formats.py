@@ -4,7 +4,8 @@ Decides by the settings file alone, so that a hub's weights need not be fetched 
 hub and no language model.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,11 +92,11 @@ def detect(folder: Path) -> Found | None:
         if not isinstance(settings, dict):
             continue
         if str(settings.get("format", "")).startswith("dipole-sae"):
-            layer = settings.get("about", {}).get("layer")
-            return Found(folder, DIPOLE, Site(None if layer is None else f"layer {layer}", layer))
-        for known in FORMATS.values():
-            if known.settings == name and known.recognises(settings):
-                return Found(folder, known.name, known.find_place(settings, folder.name))
+            return Found(folder, DIPOLE, _own_site(settings.get("about")))
+        with _damage_told(folder):
+            for known in FORMATS.values():
+                if known.settings == name and known.recognises(settings):
+                    return Found(folder, known.name, known.find_place(settings, folder.name))
     return None
 
 
@@ -132,10 +133,29 @@ def read_foreign(found: Found) -> tuple[SparseAutoencoder, dict[str, Any]]:
     """The SAE in our form, and what its file says of itself. Raises ValueError, in a sentence."""
     if found.format == DIPOLE:
         return load_sae(found.folder), read_about(found.folder)
-    plain = FORMATS[found.format].read(found.folder)
-    norms = plain.W_dec.norm(dim=-1)
-    rows = {"shortest": float(norms.min()), "longest": float(norms.max())}
-    return to_native(plain), {"rows": rows}
+    with _damage_told(found.folder):
+        plain = FORMATS[found.format].read(found.folder)
+        norms = plain.W_dec.norm(dim=-1)
+        rows = {"shortest": float(norms.min()), "longest": float(norms.max())}
+        return to_native(plain), {"rows": rows}
+
+
+@contextmanager
+def _damage_told(folder: Path) -> Iterator[None]:
+    """What a file of unforeseen content makes of the reading, as a sentence."""
+    try:
+        yield
+    except (TypeError, AttributeError, LookupError, RuntimeError, OverflowError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"{folder} is damaged or of another layout ({reason}): copy it again"
+        ) from error
+
+
+def _own_site(about: object) -> Site:
+    layer = about.get("layer") if isinstance(about, dict) else None
+    is_known = isinstance(layer, int) and not isinstance(layer, bool)
+    return Site(f"layer {layer}", layer) if is_known else Site(None, None)
 
 
 def write_foreign(

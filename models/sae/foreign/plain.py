@@ -16,6 +16,7 @@ from models.sae.config import SIGNED, SAEConfig, Sparsifier
 
 SMALLEST_THRESHOLD = 1e-30
 """A θ of 0 or less, which our logarithm cannot hold: no float u lies between the two."""
+MATRIX = 2  # dimensions
 UNIFORM = 1e-3
 """Decoder rows whose norms differ by less, relatively, count as equally long (bf16 files do)."""
 FOLDABLE = ("relu", "jumprelu", "hard_threshold", "soft_threshold", "dim")
@@ -42,6 +43,11 @@ class PlainSAE:
     about: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.W_enc.dim() != MATRIX:
+            raise ValueError(
+                f"W_enc is {list(self.W_enc.shape)}, but must be [d_in, d_sae]: the file is damaged "
+                "or of another architecture; copy it again"
+            )
         d_in, d_sae = self.W_enc.shape
         wanted = {"b_enc": (d_sae,), "W_dec": (d_sae, d_in), "b_dec": (d_in,)}
         if self.rule in WITH_THRESHOLD:

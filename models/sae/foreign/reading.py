@@ -23,7 +23,8 @@ def require(tensors: Mapping[str, Tensor], *names: str) -> list[Tensor]:
 def whole_number(settings: Mapping[str, Any], name: str) -> int:
     """A positive whole number of the settings. Raises ValueError when it is none."""
     value = settings.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
+    # The rest of an infinity, and of NaN, is NaN.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value % 1 != 0:
         raise ValueError(f"the settings give {name} as {value!r}, but it must be a whole number")
     if value < 1:
         raise ValueError(f"the settings give {name} as {value!r}, but it must be at least 1")

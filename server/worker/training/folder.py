@@ -31,15 +31,21 @@ class RunFolder:
     knows those of an earlier one.
     """
 
-    def __init__(self, path: Path, token: str | None, request: dict[str, Any]) -> None:
+    def __init__(self, path: Path, token: str | None, request: TrainRequest) -> None:
+        """Raises ValueError when an earlier attempt of this very run was asked for something else."""
         self.path = path
         self.is_kept = token is not None
         self.token = token or uuid.uuid4().hex
         self._plan = _read_plan(path)
-        if (self._plan.get("request"), self._plan.get("token")) != (request, token):
+        if self._plan.get("token") != self.token:
             # Another database's run of the same number, perhaps: nothing of it fits.
             shutil.rmtree(path, ignore_errors=True)
-            self._plan = {"request": request, "token": self.token}
+            self._plan = {"request": request.model_dump(mode="json"), "token": self.token}
+        elif not _is_of(self._plan, request):
+            raise ValueError(
+                f"{path} holds a training of other settings than this run asks for, or of another "
+                "version of Dipole: move the folder away to train from the start"
+            )
         path.mkdir(parents=True, exist_ok=True)
 
     @classmethod
@@ -47,10 +53,9 @@ class RunFolder:
         """The folder of this run, with what an earlier attempt left; a temporary one without a run."""
         place = data_dir / RUNS
         place.mkdir(parents=True, exist_ok=True)
-        asked = request.model_dump(mode="json")
         if run is None:
-            return cls(Path(tempfile.mkdtemp(prefix="unlisted-", dir=place)), None, asked)
-        return cls(place / str(run.id), f"{run.id} of {run.created_at}", asked)
+            return cls(Path(tempfile.mkdtemp(prefix="unlisted-", dir=place)), None, request)
+        return cls(place / str(run.id), f"{run.id} of {run.created_at}", request)
 
     def owns(self, about: dict[str, Any], place: int) -> bool:
         """Whether this is what is said about the SAE of this place in this run's sweep."""
@@ -89,6 +94,14 @@ class RunFolder:
     def remove(self) -> None:
         """The run is done: nothing of this is needed again."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _is_of(plan: dict[str, Any], request: TrainRequest) -> bool:
+    """Whether the plan is of this request; fields that came since it was written have their defaults."""
+    try:
+        return TrainRequest.model_validate(plan.get("request")) == request
+    except ValueError:
+        return False
 
 
 def _read_plan(path: Path) -> dict[str, Any]:

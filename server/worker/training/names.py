@@ -8,9 +8,10 @@ from itertools import chain, count
 from pathlib import Path
 
 from server.protocol import TrainRequest
+from server.protocol.names import check_name
 from server.store.saes import get_sae
 from server.store.session import Database
-from server.train_rules import Variant
+from server.train_rules import Variant, difference
 from server.worker.training.folder import RunFolder
 
 
@@ -24,14 +25,11 @@ def choose_names(
 ) -> list[str]:
     """One free name for each SAE; those that an earlier attempt has entered keep theirs.
 
-    Raises ValueError when a name that was asked for is taken by another.
+    Raises ValueError when a name is taken by another, or cannot be a folder's.
     """
     stem = request.name or f"{Path(model).name}-layer{layer}"
-    if "/" in stem or stem.startswith("."):
-        raise ValueError(
-            f"the name {stem!r} cannot be a folder: leave out slashes and a leading dot"
-        )
-    names = [f"{stem}{_tail(request, variant, chosen)}" for variant in chosen]
+    tails = [_tail(request, variant, chosen) for variant in chosen]
+    names = [f"{check_name(stem, tail)}{tail}" for tail in tails]
     if request.name is None:
         return [next_free(database, folder, place, name) for place, name in enumerate(names)]
     for place, name in enumerate(names):
@@ -55,7 +53,7 @@ def _is_free(database: Database, folder: RunFolder, place: int, name: str) -> bo
 def _tail(request: TrainRequest, variant: Variant, chosen: Sequence[Variant]) -> str:
     """What tells an SAE from others of its model and layer; where a name was given, of its sweep."""
     if request.name is not None:
-        return _difference(variant, chosen)
+        return difference(variant, chosen)
     parts = [variant.sae]
     if variant.sae == "vsae":
         parts += ["magnitude"] * request.by_magnitude + ["rectified"] * request.rectify
@@ -65,20 +63,3 @@ def _tail(request: TrainRequest, variant: Variant, chosen: Sequence[Variant]) ->
     parts += [] if variant.sparsity_weight is None else [f"l{variant.sparsity_weight:g}"]
     parts.append(f"seed{variant.seed}")
     return "".join(f"-{part}" for part in parts)
-
-
-def _difference(variant: Variant, chosen: Sequence[Variant]) -> str:
-    """What tells an SAE from the others of its sweep; nothing if it is alone."""
-    parts = {
-        "sae": variant.sae,
-        "k": f"k{variant.k}",
-        "sparsity_weight": f"l{variant.sparsity_weight or 0:g}",
-        "seed": f"seed{variant.seed}",
-    }
-    return "".join(f"-{part}" for field, part in parts.items() if _varies(field, variant, chosen))
-
-
-def _varies(field: str, variant: Variant, chosen: Sequence[Variant]) -> bool:
-    """Whether this SAE has such a thing, and others of the sweep another one."""
-    values = {getattr(other, field) for other in chosen} - {None}
-    return getattr(variant, field) is not None and len(values) > 1

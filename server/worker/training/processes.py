@@ -49,8 +49,9 @@ def train_in_processes(
     trained = []
     for place in range(len(job.planned)):
         folder = job.folder.trained(place)
-        dead = read_about(folder)["dead_at_end"]
-        trained.append((load_sae(folder), job.about(place, dead, None)))
+        told = read_about(folder)
+        threshold = told["sinks"].get("threshold")
+        trained.append((load_sae(folder), job.about(place, told["dead_at_end"], threshold)))
     job.folder.keep_trained(trained)
 
 

@@ -81,6 +81,8 @@ def test_lists_and_boxes_arrive_as_such(client: TestClient, sqlite_database: Dat
         ({"text": "-"}, "no standard input"),
         ({"text": ""}, "text: it is missing"),
         ({"model": "/nowhere"}, "There is no language model in the folder /nowhere"),
+        ({"sae": "relu", "precision": "candidates"}, "Precision has no meaning"),
+        ({"name": 150 * "é"}, "has 300 bytes"),
         ({"sparsity_weight": "1"}, "Sparsity weight has no meaning"),
         ({"colour": "red"}, "there is no such field"),
     ],
@@ -119,6 +121,17 @@ def test_an_import_is_queued_with_its_folder(
     assert answer.headers["location"] == f"/run/{run.id}"
     request = ImportRequest.model_validate(run.payload)
     assert (request.source, request.layer, request.text) == (str(tmp_path), 2, None)
+
+
+def test_an_import_of_nothing_is_not_one_of_where_the_server_stands(client: TestClient):
+    answer = client.post("/api/run/import", json={"source": " ", "model": "demo"})
+    assert answer.status_code == 422
+    assert "the SAE is not named" in answer.json()["detail"]
+
+
+def test_a_form_may_send_a_k_that_no_sparsifier_needs(client: TestClient, text: str):
+    form = FORM | {"text": text, "sae": "relu"}
+    assert client.post("/train", data=form, follow_redirects=False).status_code == 303
 
 
 def test_an_import_of_a_folder_that_is_not_there_is_refused(client: TestClient):

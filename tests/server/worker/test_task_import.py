@@ -12,6 +12,7 @@ from models.sae.foreign import write_foreign
 from server.protocol.files import ImportRequest
 from server.settings import Settings
 from server.store.features import get_feature
+from server.store.language_models import list_models
 from server.store.maps import get_map
 from server.store.saes import get_sae, list_saes
 from server.store.session import Database
@@ -161,3 +162,16 @@ def test_a_second_attempt_of_one_run_goes_on_with_what_the_first_has_entered(
     with context.database.read() as session:
         assert len(list_saes(session)) == 1
     assert again["sae"] == first["sae"]
+
+
+def test_our_own_sae_with_a_weight_that_is_not_finite_leaves_nothing(
+    context: TaskContext, tmp_path: Path, sae: SparseAutoencoder, model: Path, text: Path
+) -> None:
+    with torch.no_grad():
+        sae.W_dec[0, 0] = torch.nan
+    write_foreign(tmp_path / "own", sae, "dipole", {"model": "tiny", "layer": 1})
+    with pytest.raises(ValueError, match="infinities or NaN in W_dec"):
+        run(context, source=str(tmp_path / "own"), model=str(model), text=str(text))
+    with context.database.read() as session:
+        assert list_saes(session) == []
+        assert list_models(session) == []

@@ -68,7 +68,7 @@ def test_every_sparsifier_has_defaults_that_work(lm, kind: str, more: dict) -> N
 
 def test_what_is_asked_for_reaches_the_configurations(lm) -> None:
     request = ask(
-        sae=["vsae", "jumprelu"],
+        sae=["vsae", "jumprelu", "topk"],
         sparsity_weight=0.3,
         threshold=0.7,
         sample=False,
@@ -78,7 +78,7 @@ def test_what_is_asked_for_reaches_the_configurations(lm) -> None:
         precision="candidates",
         seed=5,
     )
-    vsae, jumprelu = recipes.plan_saes(request, lm)
+    vsae, jumprelu, _topk = recipes.plan_saes(request, lm)
 
     assert (vsae.sae.sample, vsae.sae.rectify, vsae.sae.threshold) == (False, True, 0.0)
     assert (jumprelu.sae.sample, jumprelu.sae.threshold) == (True, 0.7)
@@ -236,4 +236,5 @@ def test_two_processes_train_what_one_does(
     assert 0 < outcome["nmse"] < 2
     assert (found["processes"], found["training"]["batch"]) == (2, 64)
     assert found["sinks"]["outlier_norm"] == 10
+    assert found["sinks"]["threshold"] > 0
     assert not list((ground.folder / "two" / "runs").iterdir())

@@ -39,7 +39,7 @@ def job(tmp_path: Path) -> TrainingJob:
     request = TrainRequest(text="x.txt", width=16, k=2, tokens=16, batch=8, processes=2)
     (variant,) = variants(request)
     planned = Planned(variant, SAEConfig(32, 16, "abstopk", 2), TrainConfig(tokens=16, batch=8))
-    folder = RunFolder(tmp_path / "runs" / "1", "1 of today", {})
+    folder = RunFolder(tmp_path / "runs" / "1", "1 of today", request)
     return TrainingJob(request, tiny_lm(), 1, [planned], folder)
 
 
