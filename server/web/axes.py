@@ -1,16 +1,15 @@
 """Axes as links, by what they lead from and to: where a reader can start.
 
-Knows the store and which features beat their null; computes nothing.
+Knows the store; computes nothing.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from sqlalchemy.orm import Session
 
 from server.store.feature_table import list_features
 from server.store.saes import SaeSummary, get_sae
 from server.web.contexts import AxisLink
-from server.web.look_first import look_first
 
 MOST_AXES = 12
 Address = Callable[[int, int], str]
@@ -30,20 +29,3 @@ def axis_links(session: Session, axes: Iterable[SaeSummary], address: Address) -
             for row in rows
         ]
     return found
-
-
-def starting_links(
-    session: Session, saes: Sequence[SaeSummary], address: Address
-) -> list[AxisLink]:
-    """Axes to steer by first: those from lists of texts, then single features that beat their null."""
-    axes = [entry for entry in saes if entry.sparsifier == "dim"]
-    others = [entry.id for entry in saes if entry.sparsifier != "dim"]
-    return axis_links(session, axes, address) + [
-        AxisLink(
-            address(card.sae, card.feature),
-            card.minus,
-            card.plus,
-            f"feature {card.feature} of {card.sae_name}",
-        )
-        for card in look_first(session, others).cards
-    ]

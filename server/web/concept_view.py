@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from frontend.filters import number, pole_glyph, signed
+from frontend.filters import percent, pole_glyph, signed
 from server.protocol.concepts import (
     FEWEST_TEXTS,
     MOST_TEXTS,
@@ -140,7 +140,7 @@ def _found(answer: ConceptResponse, labels: Mapping[int, str]) -> list[Found]:
             [link(single.feature)],
             single.auc,
             answer,
-            f"right sign on both sides: {number(100 * single.both_signs, 0)} % of the worse side",
+            f"right sign on at least {percent(single.both_signs, 0)} of each side",
         ),
         _card("pair", ends, [link(pair.a), link(pair.b)], pair.auc, answer, ""),
         _card(

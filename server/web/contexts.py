@@ -164,6 +164,7 @@ class FeaturePage:
     default_prompt: str
     text: str
     """What the test box reads."""
+    unfolded: Sequence[str]
     origin: str
     """Where this server is reached, for the code of an embedded card."""
     previous_url: str | None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.store.saes import SaeSummary
-from server.web.contexts import AxisLink
+from server.web.contexts import AxisLink, Link
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ class SteerPage:
     columns: Sequence[SteerColumn]
     starts: Sequence[AxisLink]
     """Axes to choose from while there is no feature."""
+    read_for: Sequence[Link]
+    """What the first feature was found for by reading, and where steering by it is measured."""
     others_url: str
     problem: str
     unfolded: Sequence[str]

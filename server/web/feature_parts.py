@@ -111,7 +111,10 @@ def _opposition_help(view: View) -> str:
     if view["opposition"] is None:
         return "not scored: whether the poles are opposites or strangers is unknown"
     null = view["opposition_null"] or {}
-    text = "how much better the poles' words replace each other than strangers' do, in their spread"
+    text = (
+        "of the words at the two extremes, not of whole texts: how much better they replace each other "
+        "than strangers' do, in their spread"
+    )
     percentiles = null.get("percentiles")
     if percentiles:
         return f"{text}: above {bisect_left(percentiles, view['opposition'])} % of strangers"

@@ -1,4 +1,4 @@
-"""What to look at first: features whose poles are opposites on held-out text, beyond their null.
+"""What to look at first: features whose mean sign tells two kinds of held-out text apart, beyond their null.
 
 Knows the stored concept scores and which of them count; computes no score.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from server.store.concept_scores import ConceptScoreRow, list_concept_scores
-from server.store.saes import get_sae
+from server.store.saes import SaeRecord, get_sae
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,17 @@ def look_first(session: Session, sae_ids: Iterable[int]) -> LookFirst:
         sorted(cards, key=lambda card: (-(card.both_signs or 0), card.concept)),
         sorted(unbeaten, key=lambda card: (card.concept, card.sae_name)),
     )
+
+
+def concepts_read(session: Session, sae: SaeRecord, feature: int) -> list[str]:
+    """The concepts this feature was found for by reading, which says nothing of steering by it.
+
+    Axes made from lists of texts are not found: they are the difference itself.
+    """
+    if sae.published_index_id is None or sae.sparsifier == "dim":
+        return []
+    rows = list_concept_scores(session, sae.published_index_id)
+    return [row.concept for row in rows if row.feature == feature and beats_null(row)]
 
 
 def beats_null(row: ConceptScoreRow) -> bool:

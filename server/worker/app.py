@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, Response
 from server.leaving import CLOSED, ReaderLeft
 from server.settings import Settings
 from server.store.session import Database
-from server.worker.concepts import Concepts
+from server.worker.concepts import FOLDER, Concepts
 from server.worker.device import Busy, Device
 from server.worker.routes import router
 from server.worker.shelf import Shelf
@@ -31,7 +31,7 @@ def create_app(settings: Settings, token: str | None = None) -> FastAPI:
         database = Database.of(settings)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         app.state.device = Device(Shelf(settings, database, device))
-        app.state.concepts = Concepts()
+        app.state.concepts = Concepts(settings.data_dir / FOLDER)
         yield
         app.state.device.close()
         database.dispose()

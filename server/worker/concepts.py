@@ -5,8 +5,8 @@ or threads.
 """
 
 from collections.abc import Generator, Sequence
+from pathlib import Path
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import torch
 
@@ -15,7 +15,9 @@ from models.concepts.contrasts import load_contrasts
 from models.concepts.effect import cut_prompts, distinctive_words, effect_steps
 from models.concepts.probe import Auc, Pair, Probe, probe, read_texts
 from models.concepts.safety import Judged, wear_steps
+from models.language_model import LanguageModel
 from models.sae import SparseAutoencoder
+from models.weights_mark import weights_mark
 from server.protocol.concepts import (
     AucFigure,
     ConceptRequest,
@@ -26,35 +28,37 @@ from server.protocol.concepts import (
     SingleFound,
     SteeringFound,
 )
+from server.store.saes import SaeRecord
+from server.worker.asked_before import AskedBefore
 from server.worker.shelf import Shelf
 
-MOST_KEPT = 16
+FOLDER = "concepts"
+VERSION = 1
+"""Of how the answer is found: whoever changes a figure in it counts up, so that kept ones are not shown."""
 
 
 class Concepts:
-    """Answers that were given already, kept as long as their SAE is in memory.
+    """Answers that were given already: a page and its downloads say the same, and a question asked again waits for nobody."""
 
-    A page and its downloads then say the same, and do the work once.
-    """
-
-    def __init__(self) -> None:
-        self._answers: WeakKeyDictionary[SparseAutoencoder, dict[str, ConceptResponse]] = (
-            WeakKeyDictionary()
-        )
+    def __init__(self, folder: Path | None = None) -> None:
+        self._asked = AskedBefore(ConceptResponse, folder)
 
     def steps(
         self, shelf: Shelf, request: ConceptRequest
     ) -> Generator[None, None, ConceptResponse]:
-        """`find_concept`, or what it answered before."""
-        _, sae = shelf.sae(request.sae)
-        known = self._answers.setdefault(sae, {})
-        key = request.model_dump_json()
-        if key not in known:
-            answer = yield from find_concept(shelf, request)
-            if len(known) >= MOST_KEPT:
-                del known[next(iter(known))]
-            known[key] = answer
-        return known[key]
+        """`find_concept`, or what it answered before about the same texts, SAE and model."""
+        record, _ = shelf.sae(request.sae)
+        marks = _marks(record, shelf.model(record.model_id), request)
+        answer = yield from self._asked.steps(marks, lambda: find_concept(shelf, request))
+        return answer.model_copy(update={"sae": record.id})
+
+
+def _marks(record: SaeRecord, lm: LanguageModel, request: ConceptRequest) -> list[object]:
+    """All that an answer depends on: weights, the signs of the features, the texts themselves."""
+    flips = record.flips.hex() if record.flips is not None else None
+    sides = find_sides(request.contrast, request.a, request.b)
+    where = [record.layer, weights_mark(lm.model), lm.device.type]
+    return [VERSION, record.sha256, flips, *where, request.steer, *sides]
 
 
 def find_concept(shelf: Shelf, request: ConceptRequest) -> Generator[None, None, ConceptResponse]:

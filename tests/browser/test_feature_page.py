@@ -1,5 +1,7 @@
 """The feature page in a browser: folds, the line that says what a token does, the flip."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -10,6 +12,22 @@ def test_intervals_are_folded_and_open_with_the_keyboard(page: Page):
     page.locator("#intervals > summary").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#intervals .drawn").first).to_be_visible()
+
+
+def test_what_is_unfolded_stays_so_over_a_reload_and_on_the_next_feature(page: Page):
+    page.goto("/sae/1/feature/0")
+    page.locator("#turns > summary").click()
+    expect(page).to_have_url(re.compile("[?]open=turns$"))
+    page.locator("#intervals > summary").click()
+    expect(page).to_have_url(re.compile("[?]open=intervals.turns$"))
+    page.reload()
+    expect(page.locator("#turns")).to_have_attribute("open", "")
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile("/feature/1[?]open=intervals.turns$"))
+    page.go_back()
+    page.locator("#turns > summary").click()
+    page.locator("#intervals > summary").click()
+    expect(page).to_have_url(re.compile("/feature/0$"))
 
 
 def test_a_token_says_what_its_own_pole_does_to_the_next_token(page: Page):

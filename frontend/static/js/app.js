@@ -9,6 +9,7 @@ const MODULES = {
   concept: () => import("./concept.js"),
   contexts: () => import("./contexts.js"),
   feature_map: () => import("./feature_map.js"),
+  fold: () => import("./fold.js"),
   histogram_mark: () => import("./histogram_mark.js"),
   jump: () => import("./jump.js"),
   list: () => import("./list.js"),

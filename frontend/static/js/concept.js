@@ -1,22 +1,30 @@
-// The concept page: says that it works on it, and reads a CSV file into the two lists.
+// The concept page: says that it works on it, whichever way it was asked, and reads a CSV file into
+// the two lists.
+
+const BUSY = "Choosing, scoring and steering: some ten seconds…";
 
 export function init(form) {
   const note = form.querySelector("[data-role=note]");
   const file = form.querySelector("[data-role=file]");
   form.querySelector("[data-role=csv]").hidden = false;
-  form.addEventListener("submit", () => {
-    note.textContent = "Choosing, scoring and steering: some ten seconds…";
-    form.setAttribute("aria-busy", "true");
+  const offers = document.querySelector("[data-role=offers]"); // the built-in concepts, as links
+  const places = [note, ...(offers?.querySelectorAll("[data-role=offer-note]") ?? [])];
+  form.addEventListener("submit", () => say(BUSY));
+  offers?.addEventListener("click", (event) => {
+    const link = event.target.closest("a");
+    if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) say(`${link.textContent}. ${BUSY}`);
   });
-  addEventListener("pageshow", () => {
-    note.textContent = "";
-    form.removeAttribute("aria-busy");
-  });
+  addEventListener("pageshow", () => say(""));
   file.addEventListener("change", async () => {
     if (!file.files.length) return;
-    const problem = fill(form, parse(await file.files[0].text()));
-    note.textContent = problem;
+    note.textContent = fill(form, parse(await file.files[0].text()));
   });
+
+  function say(sentence) {
+    for (const place of places) place.textContent = sentence;
+    if (sentence) form.setAttribute("aria-busy", "true");
+    else form.removeAttribute("aria-busy");
+  }
 }
 
 // The texts of the two labels go into A (the first label met) and B. Returns what is wrong, or "".

@@ -1,7 +1,9 @@
 // The map of decoder rows. Plotly draws; this file says what is drawn, follows the search field,
-// and lists what is lassoed. Colours come from the page's own variables, so both themes fit.
+// and lists what is lassoed, or named in the address. Colours come from the page's own variables, so both themes fit.
 
+import { keep } from "./address.js";
 import { reader } from "./colours.js";
+import { recall, remember } from "./map_address.js";
 import { link, point } from "./map_links.js";
 import { hide, show } from "./map_hover.js";
 import { colourOf, markersOf } from "./map_marks.js";
@@ -24,19 +26,21 @@ export async function init(section) {
   }
   const data = columnsOf(await answer.json());
   const plot = part("plot");
-  const address = new URL(location.href);
+  const side = section.dataset.side ?? "a";
+  let chosen = recall(side, data);
   let opposite = [];
   let timer = 0;
   let marked = {};
 
   await draw();
+  showSelection(section, data, chosen);
   plot.on("plotly_click", ({ points }) => {
     const index = points[0].customdata;
     location.assign(`/sae/${section.dataset.sae}/feature/${data.features[index]}`);
   });
   plot.on("plotly_selected", (event) => {
-    const chosen = (event?.points ?? []).filter((point) => point.curveNumber === 0);
-    select(chosen.map((each) => each.pointIndex));
+    const points = (event?.points ?? []).filter((point) => point.curveNumber === 0);
+    select(points.map((each) => each.pointIndex), event);
   });
   plot.on("plotly_deselect", () => select([]));
   plot.on("plotly_hover", ({ points, event }) => show(part("hover"), data, points[0], event));
@@ -48,24 +52,22 @@ export async function init(section) {
       showSelection(section, data, indices);
       await draw();
     });
+    if (chosen.length) point(section, data, chosen);
   }
   form.addEventListener("input", update);
   form.addEventListener("submit", (event) => event.preventDefault());
   document.addEventListener("themechange", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 
-  function select(indices) {
-    showSelection(section, data, indices);
-    if (isLinked) point(section, data, indices);
+  function select(indices, event) {
+    chosen = remember(side, data, indices, event);
+    showSelection(section, data, chosen);
+    if (chosen !== indices) draw(); // the line in the address is coarser than the one drawn
+    if (isLinked) point(section, data, chosen);
   }
 
   function update() {
-    for (const name of ["search", "colour"]) {
-      const { value } = form.elements.namedItem(name);
-      if (value) address.searchParams.set(name, value);
-      else address.searchParams.delete(name);
-    }
-    if (section.dataset.side !== "b") history.replaceState(null, "", address);
+    for (const name of ["search", "colour"]) keep(name, form.elements.namedItem(name).value);
     clearTimeout(timer);
     timer = setTimeout(draw, PAUSE);
   }
@@ -80,7 +82,7 @@ export async function init(section) {
 
   async function draw() {
     const found = matches(data, form.elements.namedItem("search").value);
-    const asked = section.dataset.side === "b" ? null : address.searchParams.get("feature");
+    const asked = side === "b" ? null : new URLSearchParams(location.search).get("feature");
     const linked = opposite.length
       ? opposite
       : asked === null
@@ -88,7 +90,7 @@ export async function init(section) {
         : [data.features.indexOf(Number(asked))];
     const colour = form.elements.namedItem("colour").value;
     const style = reader(section);
-    await Plotly.react(plot, traces(data, markers(colour, style), found, linked, style), layout(style), {
+    await Plotly.react(plot, traces(data, markers(colour, style), chosen, found, linked, style), layout(style), {
       displaylogo: false,
       displayModeBar: true, // the lasso is found without pointing at the map first
       responsive: true,
@@ -121,7 +123,7 @@ function matches(data, text) {
 }
 
 // The columns themselves and not copies: what is the same as before is not read again.
-function traces(data, marks, found, linked, style) {
+function traces(data, marks, chosen, found, linked, style) {
   const type = hasWebGl() ? "scattergl" : "scatter";
   const ring = (indices, size) => ({
     type,
@@ -146,6 +148,7 @@ function traces(data, marks, found, linked, style) {
     customdata: data.indices,
     hoverinfo: "none", // the lines beside the pointer are ours
     marker,
+    selectedpoints: chosen.length ? chosen : null,
     unselected: { marker: { opacity: 0.15 } },
   };
   return [

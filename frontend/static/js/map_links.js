@@ -4,6 +4,7 @@
 const MOST = 1000;
 
 let answer = null;
+const last = {}; // what each side pointed at last, for a map that is there later than that
 
 export function pairsOf(section) {
   answer ??= load(section.dataset.pairs);
@@ -19,12 +20,16 @@ async function load(url) {
 export async function link(section, data, show) {
   const side = section.dataset.side;
   const place = new Map(data.features.map((feature, index) => [feature, index]));
-  document.addEventListener("mappoint", async ({ detail }) => {
+  document.addEventListener("mappoint", ({ detail }) => follow(detail));
+  for (const detail of Object.values(last)) follow(detail);
+
+  async function follow(detail) {
     if (detail.side === side) return;
     const pairs = await pairsOf(section);
     const found = pairs ? counterparts(pairs, detail, side) : sameLabels(data, detail.labels);
     show(found.map((feature) => place.get(feature)).filter((index) => index !== undefined));
-  });
+  }
+
   const pairs = await pairsOf(section);
   const note = document.querySelector("[data-role=pairs]");
   if (!note) return;
@@ -40,6 +45,7 @@ export function point(section, data, indices) {
     features: indices.map((index) => data.features[index]),
     labels: indices.map((index) => data.label[index]),
   };
+  last[detail.side] = detail;
   document.dispatchEvent(new CustomEvent("mappoint", { detail }));
 }
 

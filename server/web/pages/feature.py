@@ -38,10 +38,11 @@ def get_feature_page(
     by: By = "extreme",
     whole: bool = False,
     text: TextQuery = "",
+    unfolded: Annotated[str, Query(alias="open", max_length=100)] = "",
 ) -> HTMLResponse:
     """One feature, with its stored sign or flipped; `text` stands in its test box.
 
-    `whole`: every context in colour without scripts.
+    `whole`: every context in colour without scripts. `open`: the parts that are unfolded.
     """
     view = read_feature(session, sae, feature, pole, vocabularies, {KINDS[by], INTERVAL, TURN})
     model = get_model(session, sae.model_id)
@@ -69,28 +70,32 @@ def get_feature_page(
         presets=presets_of(view),
         default_prompt=DEFAULT_PROMPT,
         text=text,
+        unfolded=unfolded.split("."),
         origin=str(request.base_url).rstrip("/"),
-        **_addresses(sae, feature, view["pole"], by, text),
+        **_addresses(sae, feature, view["pole"], by, text, unfolded),
     )
     return renderer.page(request, "feature.html", context, active="Library", sae_id=sae.id)
 
 
-def _addresses(sae: SaeRecord, feature: int, pole: str, by: By, text: str) -> dict[str, Any]:
+def _addresses(
+    sae: SaeRecord, feature: int, pole: str, by: By, text: str, unfolded: str
+) -> dict[str, Any]:
     def address(number: int = feature, suffix: str = "", **changes: str) -> str:
-        state = {"pole": pole, "by": by, "text": text, **changes}
-        defaults = {"pole": "+", "by": "extreme", "text": ""}
+        state = {"pole": pole, "by": by, "text": text, "open": unfolded, **changes}
+        defaults = {"pole": "+", "by": "extreme", "text": "", "open": ""}
         said = {key: value for key, value in state.items() if value != defaults.get(key)}
         query = f"?{urlencode(said)}" if said else ""
         return f"/sae/{sae.id}/feature/{number}{suffix}{query}"
 
+    plain = {"by": "extreme", "text": "", "open": ""}
     return {
         "previous_url": address(feature - 1) if feature > 0 else None,
         "next_url": address(feature + 1) if feature + 1 < sae.d_sae else None,
         "flip_url": address(pole="-" if pole == "+" else "+"),
         "steer_url": f"/steer?sae={sae.id}&feature={feature}",
         "map_url": f"/sae/{sae.id}/map?feature={feature}" if sae.published_map_id else None,
-        "embed_url": f"/embed{address(by='extreme', text='')}",
-        "json_url": address(suffix=".json", by="extreme", text=""),
+        "embed_url": f"/embed{address(**plain)}",
+        "json_url": address(suffix=".json", **plain),
         "whole_url": address(whole="1"),
         "direction_url": f"/steer.safetensors?sae={sae.id}&feature={feature}",
         "script_url": f"/steer.py?sae={sae.id}&feature={feature}",

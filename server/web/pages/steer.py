@@ -1,15 +1,19 @@
 """The steering page: features, a slider each, three columns from one seed; and its twins."""
 
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, Response
+from sqlalchemy.orm import Session
 
 from server.protocol.effects import WeightsRequest
 from server.store.language_models import get_model
-from server.web.axes import Address, starting_links
+from server.web.axes import Address, axis_links
+from server.web.contexts import Link
 from server.web.contexts_steer import SteerPage
 from server.web.deps import ReadDep, RendererDep, SessionDep, VocabulariesDep, WorkerDep
+from server.web.look_first import concepts_read
 from server.web.responses import Json
 from server.web.steer_query import SteerQuery
 from server.web.steer_script import script_of
@@ -65,6 +69,7 @@ def get_steer_page(
 ) -> HTMLResponse:
     """The form and three empty columns; the script fills them."""
     state = read_state(session, vocabularies, query)
+    axes = [] if state.steered else [entry for entry in state.saes if entry.sparsifier == "dim"]
     known = state.query.model_copy(
         update={"sae": str(state.sae.id) if state.sae else "", "strength": strength_of(state)}
     )
@@ -74,7 +79,8 @@ def get_steer_page(
         state=state.json(),
         edits=edits_of(state),
         columns=columns_of(state),
-        starts=[] if state.steered else starting_links(session, state.saes, _address_from(query)),
+        starts=axis_links(session, axes, _address_from(query)),
+        read_for=_read_for(session, state),
         others_url=query.model_copy(update=NO_EDIT).address("/steer"),
         problem=state.problem,
         unfolded=query.open.split("."),
@@ -98,6 +104,17 @@ def _address_from(query: SteerQuery) -> Address:
     return lambda sae, feature: query.model_copy(
         update={**NO_EDIT, "sae": str(sae), "feature": feature}
     ).address("/steer")
+
+
+def _read_for(session: Session, state: SteerState) -> list[Link]:
+    """The concepts the first feature was found for by reading, each with what measures steering."""
+    if not state.steered:
+        return []
+    sae, feature = state.steered[0].sae, state.steered[0].edit.feature
+    return [
+        Link(concept, f"/concept?{urlencode({'sae': sae.id, 'contrast': concept})}")
+        for concept in concepts_read(session, sae, feature)
+    ]
 
 
 def strength_of(state: SteerState) -> float | None:

@@ -86,6 +86,7 @@ def test_a_figure_stands_with_its_interval_and_its_null(page: Page):
 def test_the_single_feature_says_which_pole_is_a(page: Page):
     card = page(address(contrast="temperature")).select_one(".concept-card")
     assert "its − pole is hot" in card.text
+    assert "right sign on at least 40 % of each side" in card.text
     assert card.a["href"] == "/sae/1/feature/3"
 
 

@@ -47,6 +47,21 @@ def test_quantiles_tokens_and_partners_turn_their_signs_with_the_view(client: Te
     assert turned["lift"] == partner["lift"]
 
 
+def test_only_a_feature_is_said_to_be_named_after_its_words(page: Page):
+    feature, axis = (
+        page(f"/sae/{sae}/feature/0").select_one(".half-neg .label-words").text for sae in (1, 3)
+    )
+    assert feature.startswith("Named after the words at its extremes, times as often")
+    assert axis.startswith("Words at its extremes, times as often")
+
+
+def test_what_is_unfolded_is_in_the_address_and_in_the_pages_own_links(page: Page):
+    soup = page("/sae/1/feature/0?open=turns")
+    assert [fold["id"] for fold in soup.select("details.fold[open]")] == ["turns"]
+    assert soup.select_one("[rel=next]")["href"] == "/sae/1/feature/1?open=turns"
+    assert "open=" not in soup.select_one(".foot a")["href"]
+
+
 def test_the_page_shows_each_of_them(page: Page):
     soup = page("/sae/1/feature/0")
     assert not soup.select_one("#intervals").has_attr("open")

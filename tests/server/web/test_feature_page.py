@@ -144,6 +144,11 @@ def test_the_first_feature_has_no_previous_and_the_last_no_next(page: Page):
     assert page("/sae/1/feature/31").select_one("[data-key=ArrowRight]") is None
 
 
+def test_opposition_says_that_it_is_of_the_words_at_the_extremes(page: Page):
+    facts = {fact.dt.text: fact for fact in page("/sae/1/feature/1").select(".facts > div")}
+    assert "of the words at the two extremes, not of whole texts" in facts["opposition"].text
+
+
 def test_the_flipped_page_swaps_the_halves(page: Page):
     soup = page("/sae/1/feature/0?pole=-")
     assert "queen" in soup.select_one("h1 .neg").text

@@ -28,6 +28,12 @@ def test_a_feature_that_beats_its_null_is_a_card_with_its_poles_in_place(page: P
     assert card.select_one(".badge.pos").text == "female +"
 
 
+def test_what_is_suggested_is_not_called_more_than_was_measured(page: Page):
+    text = page("/").select_one("section[aria-labelledby=look-first]").text
+    assert "mean sign over a passage tells two kinds of text apart" in text
+    assert "opposites" not in text
+
+
 def test_a_feature_that_does_not_beat_its_null_is_only_a_note(page: Page):
     section = page("/").select_one("section[aria-labelledby=look-first]")
     assert [heading.text for heading in section.select(".opposite h3")] == ["gender"]

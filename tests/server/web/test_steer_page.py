@@ -61,6 +61,20 @@ def test_axes_are_steered_like_features(page: Page):
     assert found["poles"]["+"]["label"] == "female"
 
 
+def test_only_axes_are_offered_since_features_were_found_by_reading(page: Page):
+    links = [link["href"] for link in page("/steer").select(".start")]
+    assert links
+    assert all(link.startswith("/steer?sae=3&") for link in links)
+
+
+def test_a_feature_that_was_found_by_reading_says_so_and_where_steering_is_measured(page: Page):
+    note = page("/steer?sae=1&feature=0").select_one("[data-role=read-for]")
+    assert "measured for reading, not for steering" in note.text
+    assert note.a["href"] == "/concept?sae=1&contrast=gender"
+    assert page("/steer?sae=1&feature=4").select_one("[data-role=read-for]") is None
+    assert page("/steer?sae=3&feature=0").select_one("[data-role=read-for]") is None
+
+
 def test_a_bare_page_offers_axes_to_start_with_and_keeps_the_prompt(page: Page):
     soup = page("/steer?prompt=Hello")
     links = [link["href"] for link in soup.select(".start")]

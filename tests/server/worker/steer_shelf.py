@@ -17,9 +17,10 @@ def shelf_of(lm: LanguageModel, saes: dict[int, SparseAutoencoder], layer: int) 
 
     def sae(key: int | str) -> tuple[SimpleNamespace, SparseAutoencoder]:
         name = f"sae-{key}"
-        return SimpleNamespace(
-            id=int(key), model_id=1, model=lm.name, layer=layer, name=name
-        ), saes[int(key)]
+        record = SimpleNamespace(
+            id=int(key), model_id=1, model=lm.name, layer=layer, name=name, sha256=name, flips=None
+        )
+        return record, saes[int(key)]
 
     return cast(Shelf, SimpleNamespace(sae=sae, model=lambda _key: lm))
 

@@ -1,6 +1,7 @@
 """Concepts on the demo model: the gender axis is found, steering by it moves its words both ways."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -107,14 +108,37 @@ def test_where_the_cost_cannot_be_measured_no_effect_is_shown_and_it_says_why(
     assert answer.effects == []
 
 
-def test_a_question_is_worked_on_once_and_another_sae_is_asked_anew(shelf: Shelf) -> None:
-    concepts = Concepts()
+def own_texts(sae: int = 1) -> ConceptRequest:
     a, b = ([f"{name} {word} ran home." for word in "abcdefgh"] for name in ("Tim", "Lily"))
-    first, again, axes = (
-        run_to_end(concepts.steps(shelf, ConceptRequest(sae=sae, a=a, b=b))) for sae in (1, 1, 2)
-    )
-    assert again is first
-    assert axes != first
+    return ConceptRequest(sae=sae, a=a, b=b)
+
+
+def test_a_question_is_worked_on_once_and_another_sae_is_asked_anew(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int | str] = []
+
+    def count(shelf: Shelf, request: ConceptRequest):
+        asked.append(request.sae)
+        return find_concept(shelf, request)
+
+    monkeypatch.setattr(concepts_module, "find_concept", count)
+    concepts = Concepts()
+    first, again, axes = (run_to_end(concepts.steps(shelf, own_texts(sae))) for sae in (1, 1, 2))
+    assert again == first
+    assert axes.sae == 2
+    assert asked == [1, 2]
+
+
+def test_an_answer_outlives_the_process_that_gave_it_but_not_the_weights(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_to_end(Concepts(tmp_path).steps(shelf, own_texts()))
+    monkeypatch.setattr(concepts_module, "find_concept", None)  # not to be called
+    assert run_to_end(Concepts(tmp_path).steps(shelf, own_texts())) == first
+    monkeypatch.setattr(concepts_module, "weights_mark", lambda _: "others")
+    with pytest.raises(TypeError):
+        run_to_end(Concepts(tmp_path).steps(shelf, own_texts()))
 
 
 def test_an_unknown_contrast_is_refused_with_those_there_are(shelf: Shelf) -> None:
