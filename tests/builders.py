@@ -5,13 +5,17 @@ that densities, maxima and contexts of one feature agree with each other.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
 
 from server.store.concept_scores import ConceptScoreRow, write_concept_scores
 from server.store.corpora import SequenceRow, add_sequences, create_corpus
 from server.store.encoding import encode_activations
+from server.store.example_lists import pack_lists
 from server.store.index_rows import EXTREME, MEAN, NEGATIVE, POSITIVE, ExampleRow, FeatureRow
-from server.store.indexes import begin_index, publish_index, write_examples, write_features
+from server.store.indexes import begin_index, publish_index, write_example_lists, write_features
 from server.store.language_models import upsert_model
 from server.store.maps import create_map
 from server.store.runs import claim_run, create_run, report_run
@@ -66,6 +70,11 @@ class World:
     windows: tuple[tuple[int, ...], ...] = field(
         default_factory=lambda: tuple(map(tokens_of, range(WINDOWS)))
     )
+
+
+def write_examples(session: Session, index_id: int, rows: Iterable[ExampleRow]) -> None:
+    """Examples one by one; all of one kind and pole of a feature in one call."""
+    write_example_lists(session, index_id, pack_lists(rows))
 
 
 def tokens_of(window: int) -> tuple[int, ...]:

@@ -16,7 +16,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from models.language_model import LanguageModel
-from models.steps import run_to_end
 
 SIZES = (0.08, 0.15, 0.25, 0.4, 0.6, 0.9, 1.3)
 SHARES = (*(-size for size in reversed(SIZES)), 0.0, *SIZES)
@@ -81,18 +80,6 @@ def cut_prompts(lm: LanguageModel, texts: Sequence[str], words: Words) -> list[l
     every = [list(ids) for ids in found]
     kept = min(len(every), MOST_PROMPTS)
     return [every[place * len(every) // kept] for place in range(kept)]
-
-
-def measure_effects(
-    lm: LanguageModel,
-    layer: int,
-    directions: dict[str, Float[Tensor, "d_in"]],
-    prompts: Sequence[Sequence[int]],
-    words: Words,
-    shares: tuple[float, ...] = SHARES,
-) -> list[Effect]:
-    """`effect_steps` to its end."""
-    return run_to_end(effect_steps(lm, layer, directions, prompts, words, shares))
 
 
 def effect_steps(

@@ -13,7 +13,6 @@ import torch
 from models.effects.shift import next_token_shift
 from models.generate import Edit, GenerationBatch, Positions, Row
 from models.language_model import LanguageModel
-from models.steps import run_to_end
 
 GRAM = 3
 TEXTS = 3
@@ -53,23 +52,6 @@ class Band(NamedTuple):
     high: float
     unsteered: Strain
     strains: list[Strain]
-
-
-def measure_band(
-    lm: LanguageModel,
-    prompt: Sequence[int],
-    edit: Edit,
-    strengths: Sequence[float],
-    tokens: int = 40,
-    seed: int = 0,
-    temperature: float = 0.8,
-    limits: Limits | None = None,
-    positions: Positions = "all",
-) -> Band:
-    """`band_steps` to its end."""
-    return run_to_end(
-        band_steps(lm, prompt, edit, strengths, tokens, seed, temperature, limits, positions)
-    )
 
 
 def band_steps(

@@ -16,10 +16,9 @@ from sqlalchemy.orm import Session
 from server.store.bulk import bulk_insert, changed_rows
 from server.store.columns import NUMBERS, add_columns, change_column, delete_columns
 from server.store.encoding import dump_json, finite_or_none, now
-from server.store.example_lists import ExampleList, pack_lists
+from server.store.example_lists import ExampleList
 from server.store.index_rows import (
     FEATURE_COLUMNS,
-    ExampleRow,
     FeatureRow,
     column_numbers,
     feature_values,
@@ -83,16 +82,11 @@ def write_features(session: Session, index_id: int, rows: Iterable[FeatureRow]) 
         add_terms(session, index_id, (_terms(*each) for each in texts))
 
 
-def write_examples(session: Session, index_id: int, rows: Iterable[ExampleRow]) -> None:
+def write_example_lists(session: Session, index_id: int, lists: Iterable[ExampleList]) -> None:
     """Add examples, those of about a thousand features per transaction; as `write_features`.
 
-    All examples of one kind and pole of a feature come in one call.
+    All lists of a feature, of every kind and pole, come once.
     """
-    write_example_lists(session, index_id, pack_lists(rows))
-
-
-def write_example_lists(session: Session, index_id: int, lists: Iterable[ExampleList]) -> None:
-    """The same, of examples that are packed already."""
     _require_state(session, index_id, "building")
     rows = ((index_id, *each) for each in lists)
     bulk_insert(session, Example, ("index_id", *ExampleList._fields), rows)

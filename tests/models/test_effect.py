@@ -14,7 +14,7 @@ from models.concepts.effect import (
     Words,
     cut_prompts,
     distinctive_words,
-    measure_effects,
+    effect_steps,
     pad_prompts,
     prompts_at_once,
 )
@@ -26,6 +26,10 @@ from server.worker.library import DEMO_MODEL, DEMO_SAES
 
 A = ["The girl ran to her mother.", "She was a good girl.", "Her mother smiled and she sang."] * 2
 B = ["The boy ran to his father.", "He was a good boy.", "His father smiled and he sang."] * 2
+
+
+def measured(*arguments) -> list[Effect]:
+    return run_to_end(effect_steps(*arguments))
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +82,7 @@ def test_prompts_in_parts_give_what_all_at_once_give(
 
     def both() -> tuple[list[Effect], Chosen]:
         ways = {"first": sae.W_dec[0]}
-        effects = measure_effects(demo, 4, ways, prompts, words, (-0.2, 0.0, 0.2))
+        effects = measured(demo, 4, ways, prompts, words, (-0.2, 0.0, 0.2))
         return effects, run_to_end(choose_for_steering(demo, sae, 4, prompts, words))
 
     (whole,), chosen = both()
@@ -100,9 +104,7 @@ def test_a_gender_axis_moves_gender_words_both_ways_and_a_random_one_does_not(
     axis = load_sae(DEMO_SAES / "axes").W_dec[0]
     noise = torch.randn(len(axis), generator=torch.Generator().manual_seed(0))
     shares = (-0.15, -0.05, 0.0, 0.05, 0.15)
-    known, random = measure_effects(
-        demo, 4, {"axis": axis, "random": noise}, prompts, words, shares
-    )
+    known, random = measured(demo, 4, {"axis": axis, "random": noise}, prompts, words, shares)
     assert known.log_odds == sorted(known.log_odds)
     assert known.log_odds[2] == random.log_odds[2] == 0
     assert known.log_odds[-1] - known.log_odds[0] > 3 * abs(
@@ -116,11 +118,11 @@ def test_equal_shares_push_equally_hard_whatever_the_length_given(demo: Language
     words = distinctive_words(demo, A, B)
     prompts = cut_prompts(demo, ["Once there was a girl who ran."], words)
     axis = load_sae(DEMO_SAES / "axes").W_dec[0]
-    one, ten = measure_effects(demo, 4, {"1": axis, "10": 10 * axis}, prompts, words, (0.0, 0.1))
+    one, ten = measured(demo, 4, {"1": axis, "10": 10 * axis}, prompts, words, (0.0, 0.1))
     assert one.log_odds == pytest.approx(ten.log_odds, abs=1e-4)
 
 
 def test_without_words_or_prompts_it_says_what_to_give(demo: LanguageModel) -> None:
     words = distinctive_words(demo, ["a b"] * 3, ["a b"] * 3)
     with pytest.raises(ValueError, match="give longer texts"):
-        measure_effects(demo, 4, {}, [], words)
+        measured(demo, 4, {}, [], words)

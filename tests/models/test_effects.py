@@ -4,17 +4,22 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from models.effects.band import Limits, measure_band, repetition, written_loss
+from models.effects.band import Band, Limits, band_steps, repetition, written_loss
 from models.effects.contributions import contributions
 from models.effects.loop import read_again
 from models.effects.shift import next_token_shift, oddness
 from models.generate import Edit, Row, generate
 from models.language_model import LanguageModel
 from models.sae import SAEConfig, SparseAutoencoder
+from models.steps import run_to_end
 from tests.models.tiny import CONFIGS, tiny_lm
 
 PROMPT = "Once upon a time there was a girl"
 FAMILIES = list(CONFIGS)
+
+
+def measured(*arguments, **options) -> Band:
+    return run_to_end(band_steps(*arguments, **options))
 
 
 def make_sae(d_in: int = 32) -> SparseAutoencoder:
@@ -70,7 +75,7 @@ def test_a_band_ends_before_the_first_unsafe_strength_and_reproduces(lm: Languag
     prompt, edit = lm.tokenize(PROMPT), Edit(make_sae(), 1, 3, "add", 0.0)
     strengths = [-400.0, -2.0, -1.0, 1.0, 2.0, 400.0]
     limits = Limits(kl=3.0, loss=100.0, repetition=1.0)
-    band = measure_band(lm, prompt, edit, strengths, 12, seed=3, limits=limits)
+    band = measured(lm, prompt, edit, strengths, 12, seed=3, limits=limits)
     by_strength = {strain.strength: strain for strain in band.strains}
     assert band.unsteered.kl == 0
     for sign, edge in ((-1, band.low), (1, band.high)):
@@ -83,13 +88,13 @@ def test_a_band_ends_before_the_first_unsafe_strength_and_reproduces(lm: Languag
                 break
             expected = strain.strength
         assert edge == expected
-    assert measure_band(lm, prompt, edit, strengths, 12, seed=3, limits=limits) == band
+    assert measured(lm, prompt, edit, strengths, 12, seed=3, limits=limits) == band
 
 
 def test_a_band_is_measured_at_the_positions_that_are_steered(lm: LanguageModel) -> None:
     prompt, edit = lm.tokenize(PROMPT), Edit(make_sae(), 1, 3, "add", 0.0)
-    everywhere = measure_band(lm, prompt, edit, [400.0], 12)
-    written = measure_band(lm, prompt, edit, [400.0], 12, positions="generated")
+    everywhere = measured(lm, prompt, edit, [400.0], 12)
+    written = measured(lm, prompt, edit, [400.0], 12, positions="generated")
     far = written.strains[-1]
     row = Row(prompt, (Edit(edit.sae, 1, 3, "add", 400.0),), 12, positions="generated")
     list(generate(lm, [row]))
@@ -99,7 +104,7 @@ def test_a_band_is_measured_at_the_positions_that_are_steered(lm: LanguageModel)
 
 def test_a_band_of_an_operation_without_zero_is_refused(lm: LanguageModel) -> None:
     with pytest.raises(ValueError, match="'clamp'"):
-        measure_band(lm, [1], Edit(make_sae(), 1, 3, "clamp", 1.0), [1.0])
+        measured(lm, [1], Edit(make_sae(), 1, 3, "clamp", 1.0), [1.0])
 
 
 @pytest.mark.parametrize(

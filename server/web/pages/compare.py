@@ -1,7 +1,7 @@
 """The compare page: SAEs side by side, matched features, and the fragment finder."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
@@ -9,10 +9,10 @@ from fastapi.responses import HTMLResponse
 
 from server.store.saes import SaeRecord, SaeSummary, list_saes
 from server.web.api.compare import ask
+from server.web.attempt import Attempt, attempt
 from server.web.compare_view import CompareResult, compare_result, figure_rows
 from server.web.contexts_reading import ComparePage
 from server.web.deps import ReadDep, RendererDep, WorkerDep, find_sae
-from server.web.worker_client import WorkerRefused, WorkerUnavailable
 
 router = APIRouter(include_in_schema=False)
 SHOWN = 50
@@ -32,20 +32,14 @@ async def get_compare_page(
     saes = [entry for entry in every if entry.state != "new" and entry.sparsifier != "dim"]
     named = [await read(find_sae, key) if key else None for key in (a, b)]
     result: CompareResult | None = None
-    problem, headers, status = why_not(named, saes), {}, 200
-    refused = bool(problem)
+    refused = why_not(named, saes)
+    asked: Attempt[Any] = Attempt(problem=refused, status=422 if refused else 200)
     left, right = choose_pair(saes, *(None if sae is None else sae.id for sae in named))
-    if refused:
-        status = 422
-    elif left is not None and right is not None:
+    if not refused and left is not None and right is not None:
         records = [await read(find_sae, sae.id) for sae in (left, right)]
-        try:
-            result = compare_result(*await ask(read, worker, records[0], records[1], SHOWN))
-        except WorkerUnavailable as error:
-            problem, status = error.detail, error.status
-            headers = {"retry-after": str(error.retry_after)}
-        except WorkerRefused as error:
-            problem, status = error.detail, error.status
+        asked = await attempt(ask(read, worker, records[0], records[1], SHOWN))
+        if asked.answer is not None:
+            result = compare_result(*asked.answer)
     shown = [sae for sae in (left, right) if sae is not None]
     query = urlencode({name: sae.id for name, sae in zip(("a", "b"), shown, strict=False)})
     context = ComparePage(
@@ -54,14 +48,16 @@ async def get_compare_page(
         b=right,
         figures=() if refused else figure_rows(shown),
         result=result,
-        problem=problem,
+        problem=asked.problem,
         swap_url=f"/compare?{urlencode({'a': right.id, 'b': left.id})}" if left and right else "",
         json_url=f"/compare.json?{query}",
         csv_url=f"/compare.csv?{query}",
         fragments_csv_url=f"/compare.csv?{query}&table=fragments",
     )
-    response = renderer.page(request, "compare.html", context, active="Compare", status=status)
-    response.headers.update(headers)
+    response = renderer.page(
+        request, "compare.html", context, active="Compare", status=asked.status
+    )
+    response.headers.update(asked.headers)
     return response
 
 

@@ -1,16 +1,18 @@
 """The concept page: two lists of texts, or a built-in contrast, against one SAE and DiM."""
 
-from fastapi import APIRouter, HTTPException, Request
+from typing import Any
+
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from server.protocol.concepts import CONTRASTS
 from server.store.saes import list_saes
 from server.web.api.concept import ContrastName, KeyQuery, LinesQuery, ask
+from server.web.attempt import Attempt, attempt
 from server.web.concept_view import ConceptQuery, ConceptResult, concept_result
 from server.web.contexts_reading import ConceptPage
 from server.web.deps import ReadDep, RendererDep, WorkerDep, find_sae
 from server.web.pages.prompt import choose
-from server.web.worker_client import WorkerRefused, WorkerUnavailable
 
 router = APIRouter(include_in_schema=False)
 
@@ -33,17 +35,12 @@ async def get_concept_page(
     summary = choose(saes, named.id if named else None)
     query = ConceptQuery(summary.id if summary else 0, contrast, a, b)
     result: ConceptResult | None = None
-    problem, headers, status = "", {}, 200
+    asked: Attempt[Any] = Attempt()
     if summary is not None and query.is_complete:
         record = named or await read(find_sae, summary.id)
-        try:
-            result = concept_result(*await ask(read, worker, record, query))
-        except WorkerUnavailable as error:
-            problem, status = error.detail, error.status
-            headers = {"retry-after": str(error.retry_after)}
-        except (WorkerRefused, HTTPException) as error:
-            problem = str(error.detail)
-            status = error.status if isinstance(error, WorkerRefused) else error.status_code
+        asked = await attempt(ask(read, worker, record, query))
+        if asked.answer is not None:
+            result = concept_result(*asked.answer)
     context = ConceptPage(
         saes=saes,
         sae=summary,
@@ -52,12 +49,17 @@ async def get_concept_page(
         a=a,
         b=b,
         result=result,
-        problem=problem,
+        problem=asked.problem,
         json_url=query.address("/concept.json"),
         csv_url=query.address("/concept.csv"),
     )
     response = renderer.page(
-        request, "concept.html", context, active="Concepts", sae_id=query.sae or None, status=status
+        request,
+        "concept.html",
+        context,
+        active="Concepts",
+        sae_id=query.sae or None,
+        status=asked.status,
     )
-    response.headers.update(headers)
+    response.headers.update(asked.headers)
     return response

@@ -1,18 +1,18 @@
 """The contrast page: a minimal pair, or two ends of an axis, and the features that change sign."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from server.store.saes import list_saes
 from server.web.api.contrast import ModeQuery, SideQuery, ask
+from server.web.attempt import Attempt, attempt
 from server.web.contexts import Link
 from server.web.contexts_reading import ContrastPage
 from server.web.contrast_view import ContrastQuery, ContrastResult, contrast_result
 from server.web.deps import ReadDep, RendererDep, WorkerDep, find_sae
 from server.web.pages.prompt import choose
-from server.web.worker_client import WorkerRefused, WorkerUnavailable
 
 router = APIRouter(include_in_schema=False)
 
@@ -48,17 +48,12 @@ async def get_contrast_page(
     summary = choose(saes, named.id if named else None)
     query = ContrastQuery(summary.id if summary else 0, mode, a, b)
     result: ContrastResult | None = None
-    problem, headers, status = "", {}, 200
+    asked: Attempt[Any] = Attempt()
     if summary is not None and query.is_complete:
         record = named or await read(find_sae, summary.id)
-        try:
-            result = contrast_result(query, *await ask(read, worker, record, query))
-        except WorkerUnavailable as error:
-            problem, status = error.detail, error.status
-            headers = {"retry-after": str(error.retry_after)}
-        except (WorkerRefused, HTTPException) as error:
-            problem = str(error.detail)
-            status = error.status if isinstance(error, WorkerRefused) else error.status_code
+        asked = await attempt(ask(read, worker, record, query))
+        if asked.answer is not None:
+            result = contrast_result(query, *asked.answer)
     context = ContrastPage(
         saes=saes,
         sae=summary,
@@ -66,7 +61,7 @@ async def get_contrast_page(
         a=a,
         b=b,
         result=result,
-        problem=problem,
+        problem=asked.problem,
         examples=[
             Link(
                 f"{left.splitlines()[0]} / {right.splitlines()[0]}",
@@ -78,7 +73,12 @@ async def get_contrast_page(
         csv_url=query.address("/contrast.csv"),
     )
     response = renderer.page(
-        request, "contrast.html", context, active="Prompt", sae_id=query.sae or None, status=status
+        request,
+        "contrast.html",
+        context,
+        active="Prompt",
+        sae_id=query.sae or None,
+        status=asked.status,
     )
-    response.headers.update(headers)
+    response.headers.update(asked.headers)
     return response

@@ -1,6 +1,6 @@
 """The prompt page: which features fire on a text, with which sign, on which token."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
@@ -9,11 +9,11 @@ from fastapi.responses import HTMLResponse
 from server.protocol import SIGNED_SPARSIFIERS
 from server.store.saes import SaeSummary, list_saes
 from server.web.api.prompt import DensityQuery, FeatureQuery, RankQuery, TextQuery, TokenQuery, ask
+from server.web.attempt import Attempt, attempt
 from server.web.contexts import Link
 from server.web.contexts_reading import PromptPage
 from server.web.deps import ReadDep, RendererDep, WorkerDep, find_sae
 from server.web.prompt_view import PromptQuery, PromptResult, prompt_result
-from server.web.worker_client import WorkerRefused, WorkerUnavailable
 
 router = APIRouter(include_in_schema=False)
 
@@ -42,17 +42,13 @@ async def get_prompt_page(
     chosen = await read(find_sae, sae) if sae else None
     summary = choose(saes, chosen.id if chosen else None)
     result: PromptResult | None = None
-    problem, headers, status = "", {}, 200
+    asked: Attempt[Any] = Attempt()
     query = PromptQuery(summary.id if summary else 0, text, rank, token, feature, max_density)
     if summary is not None and text.strip():
         record = chosen or await read(find_sae, summary.id)
-        try:
-            result = prompt_result(query, *await ask(read, worker, record, query))
-        except WorkerUnavailable as error:
-            problem, status = error.detail, error.status
-            headers = {"retry-after": str(error.retry_after)}
-        except WorkerRefused as error:
-            problem, status = error.detail, error.status
+        asked = await attempt(ask(read, worker, record, query))
+        if asked.answer is not None:
+            result = prompt_result(query, *asked.answer)
     context = PromptPage(
         saes=saes,
         sae=summary,
@@ -61,7 +57,7 @@ async def get_prompt_page(
         wanted=feature,
         max_density=max_density,
         result=result,
-        problem=problem,
+        problem=asked.problem,
         examples=[
             Link(example, f"/prompt?{urlencode({'sae': query.sae, 'text': example})}")
             for example in EXAMPLES
@@ -70,9 +66,14 @@ async def get_prompt_page(
         csv_url=query.address("/prompt.csv"),
     )
     response = renderer.page(
-        request, "prompt.html", context, active="Prompt", sae_id=query.sae or None, status=status
+        request,
+        "prompt.html",
+        context,
+        active="Prompt",
+        sae_id=query.sae or None,
+        status=asked.status,
     )
-    response.headers.update(headers)
+    response.headers.update(asked.headers)
     return response
 
 

@@ -14,7 +14,7 @@ from server.store.index_rows import (
     TURN,
     ExampleRow,
 )
-from server.store.indexes import begin_index, publish_index, write_examples, write_features
+from server.store.indexes import begin_index, publish_index, write_features
 from server.store.language_models import upsert_model
 from server.store.saes import create_sae, get_sae
 from tests.builders import (
@@ -26,6 +26,7 @@ from tests.builders import (
     WINDOWS,
     activation_of,
     feature_row,
+    write_examples,
 )
 
 

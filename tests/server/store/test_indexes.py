@@ -17,12 +17,11 @@ from server.store.indexes import (
     list_indexes,
     publish_index,
     update_opposition,
-    write_examples,
     write_features,
 )
 from server.store.saes import get_sae
 from server.store.tables import Example, Feature
-from tests.builders import example_rows, feature_row
+from tests.builders import example_rows, feature_row, write_examples
 
 
 def new_index(session, world, features=range(4), sae: int | None = None) -> int:

@@ -10,37 +10,18 @@ from models.language_model import LanguageModel
 from models.sae import SAEConfig, SparseAutoencoder
 from server.protocol import IndexRequest
 from server.protocol.axis import AxisRequest
-from server.settings import Settings
 from server.store.corpora import corpus_of_index
 from server.store.features import get_feature
 from server.store.maps import get_map
 from server.store.saes import SaeRecord, get_sae
-from server.store.session import Database
 from server.worker.library import open_sae
 from server.worker.progress import TaskContext
 from server.worker.tasks import TASKS
-from tests.models.tiny import TEXTS, save_tiny_lm
+from tests.models.tiny import TEXTS
 
 PLUS = [f"The {noun} was hot and red." for noun in ("ball", "dog", "sun", "cat", "day")] * 2
 MINUS = [f"The {noun} was cold and sad." for noun in ("ball", "dog", "sun", "cat", "day")] * 2
 LISTS: dict[str, object] = {"plus": PLUS, "minus": MINUS, "layer": 1}
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_lm(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def context(settings: Settings, sqlite_database: Database) -> TaskContext:
-    return TaskContext(settings, sqlite_database)
-
-
-@pytest.fixture
-def text(tmp_path: Path) -> Path:
-    path = tmp_path / "text.txt"
-    path.write_text("\n<|endoftext|>\n".join(f"{a} {b}" for a in TEXTS for b in TEXTS[:2]))
-    return path
 
 
 def run(context: TaskContext, **request: object) -> dict[str, object]:

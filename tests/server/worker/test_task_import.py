@@ -10,36 +10,16 @@ from models.artifact import load_json, save_json
 from models.sae import SAEConfig, SparseAutoencoder
 from models.sae.foreign import write_foreign
 from server.protocol.files import ImportRequest
-from server.settings import Settings
 from server.store.features import get_feature
 from server.store.language_models import list_models
 from server.store.maps import get_map
 from server.store.saes import get_sae, list_saes
-from server.store.session import Database
 from server.worker.exporting import export_sae
 from server.worker.library import open_sae
 from server.worker.progress import TaskContext
 from server.worker.tasks import TASKS
-from tests.models.tiny import TEXTS, save_tiny_lm
 
 D_IN, D_SAE = 32, 24
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_lm(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def context(settings: Settings, sqlite_database: Database) -> TaskContext:
-    return TaskContext(settings, sqlite_database)
-
-
-@pytest.fixture
-def text(tmp_path: Path) -> Path:
-    path = tmp_path / "text.txt"
-    path.write_text("\n<|endoftext|>\n".join(f"{a} {b}" for a in TEXTS for b in TEXTS[:2]))
-    return path
 
 
 @pytest.fixture

@@ -4,24 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from server.cli import main
 from server.store.saes import get_sae
 from server.store.session import Database
 from tests.server.worker.training_text import Ground, assert_equal, run_of
-
-
-@pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    return Ground(tmp_path_factory.mktemp("resume"))
-
-
-@pytest.fixture(scope="module")
-def whole(ground: Ground) -> dict[str, torch.Tensor]:
-    """The weights of a training that nothing disturbed."""
-    assert main(ground.words("whole")) == 0
-    return ground.weights("whole")
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from server.cli import main
 from server.store.runs import request_cancel
@@ -37,18 +36,6 @@ sys.exit(main(sys.argv[1:]))
 
 class Killed(BaseException):
     """Ends this process's work as kill -9 would: nothing is written any more."""
-
-
-@pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    return Ground(tmp_path_factory.mktemp("resume"))
-
-
-@pytest.fixture(scope="module")
-def whole(ground: Ground) -> dict[str, torch.Tensor]:
-    """The weights of a training that nothing disturbed."""
-    assert main(ground.words("whole")) == 0
-    return ground.weights("whole")
 
 
 @pytest.fixture
